@@ -1,0 +1,47 @@
+# The front door. `make demo` and `make test` set up all they need; nothing but Python 3.11+ and make has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SKIN_HOME ?= data
+export SKIN_HOME
+export DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev serve mlflow test check clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(VENV)/.installed  ## create .venv and install what constraints.txt pins
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## walk a delivery to an HTTP answer: make demo [DATA=<folder>] [SKIN_HOME=<folder>]
+	@$(BIN)/skin demo $(if $(DATA),--data "$$DATA")
+
+dev: setup  ## the Dagster UI with sensors on, at http://127.0.0.1:3000; drop files into $SKIN_HOME/raw
+	@$(BIN)/skin dev
+
+serve: setup  ## serve the current bundle at http://127.0.0.1:8000
+	@$(BIN)/skin serve
+
+mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
+	@$(BIN)/skin mlflow
+
+test: setup  ## run all tests
+	@$(BIN)/python -m pytest
+
+check: setup  ## ruff, mypy, import contracts, Dagster's own validation
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/dagster definitions validate -w workspace.yaml
+
+clean:  ## remove .venv and caches; never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -1,0 +1,1 @@
+"""The rules of the house: values in, values with reasons out. Standard library, numpy and Pillow only."""

@@ -1,0 +1,54 @@
+"""The lesions table: its one schema, from which the DDL, the Parquet manifests, the UI and the checks come."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: name, DuckDB type and the sentence that the UI shows."""
+
+    name: str
+    type: str
+    description: str
+
+
+LESIONS_DATA = (
+    Column("url_source", "VARCHAR", "Where the image came from: `landing://BATCH/FILE_ID`; never the original name"),
+    Column("s3_uri", "VARCHAR", "The object that holds the image: `s3://BUCKET/skin/SPLIT/LABEL/SHA256.EXT`"),
+    Column("label", "VARCHAR", "The label as delivered"),
+    Column("split", "VARCHAR", "The split as delivered; empty where the delivery gave none (datasets decide then)"),
+    Column("sha256", "VARCHAR", "SHA-256 of the stored bytes, hex"),
+    Column("bytes", "BIGINT", "Size of the stored object in bytes"),
+    Column("patient_id", "VARCHAR", "Keyed pseudonym of the patient"),
+    Column("lesion_id", "VARCHAR", "Keyed pseudonym of the lesion"),
+    Column("group_id", "VARCHAR", "Images with one group id show the same patient, lesion or bytes; never split"),
+    Column("width_px", "INTEGER", "Width in pixels as displayed"),
+    Column("height_px", "INTEGER", "Height in pixels as displayed"),
+    Column("format", "VARCHAR", "JPEG or PNG"),
+    Column("md5", "VARCHAR", "MD5 of the stored bytes, hex"),
+    Column("perceptual_hash", "VARCHAR", "64-bit difference hash, 16 hex digits"),
+    Column("age", "VARCHAR", "Age in years as delivered"),
+    Column("sex", "VARCHAR", "Sex as delivered"),
+    Column("site", "VARCHAR", "Body site as delivered"),
+    Column("skin_type", "VARCHAR", "Skin type as delivered"),
+    Column("batch_id", "VARCHAR", "The batch that first brought the image"),
+    Column("consent", "VARCHAR", "Consent as delivered"),
+    Column("ingested_at", "VARCHAR", "When the batch was claimed, ISO 8601 UTC"),
+    Column("erased_at", "VARCHAR", "When the image was erased, ISO 8601 UTC; empty while it is there"),
+)
+ATTRIBUTES = ("age", "sex", "site", "skin_type", "consent")  # taken from the delivery's table as they are
+KEY = ("sha256", "label")  # the same bytes under two labels are two rows: a conflict that is kept out of training
+FILLED_LATER = ("patient_id", "lesion_id", *ATTRIBUTES)  # a later delivery of the same image may supply what was missing
+
+# What a batch manifest holds of every file, refused ones included; the table's columns but for what spans batches.
+MANIFEST_COLUMNS = (
+    Column("file_id", "VARCHAR", "Opaque id of the delivered file within its batch"),
+    Column("reason", "VARCHAR", "Why the file is in quarantine; empty where it was taken"),
+    *(column for column in LESIONS_DATA if column.name not in {"group_id", "erased_at"}),
+)
+
+
+def object_key(split: str | None, label: str, sha256: str, image_format: str) -> str:
+    """``skin/<split>/<label>/<sha256>.<ext>``; images delivered without a split stand under ``unassigned``."""
+    extension = {"JPEG": "jpg", "PNG": "png"}[image_format]
+    return f"skin/{split or 'unassigned'}/{label}/{sha256}.{extension}"

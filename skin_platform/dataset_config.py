@@ -1,0 +1,157 @@
+"""The dataset configuration: ``dataset.yaml``, the words of a deployment.
+
+Here: its entries and their rules, reading it with ``${VAR}`` replaced, writing a new one.
+Not here: where it lies and what the variables are (``settings``).
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from skin_platform.core.layout import Vocabulary, composed
+
+
+class SettingsError(ValueError):
+    """A setting is missing or malformed; the message names the variable or the file, and the remedy."""
+
+
+class SplitConfig(BaseModel):
+    """A split: the share of each label that it gets, and the other names that deliveries give it."""
+
+    model_config = ConfigDict(extra="forbid")
+    fraction: float = Field(ge=0, le=1)
+    also_called: list[str] = []
+
+
+class DatasetConfig(BaseModel):
+    """``dataset.yaml``: labels, splits, source, bucket, database, and the names of columns in deliveries' tables."""
+
+    model_config = ConfigDict(extra="forbid")
+    labels: list[str] = []
+    splits: dict[str, SplitConfig]
+    seed: int = 0
+    source: str = "landing"
+    bucket: str
+    metadata_database: Path
+    conformal_coverage: float = Field(0.9, gt=0, lt=1)
+    columns: dict[str, list[str]]
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_names(cls, labels: list[str]) -> list[str]:
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"a label is named twice: {', '.join(labels)}")
+        bad = [label for label in labels if "/" in label or not label.strip() or not label.isprintable()]
+        if bad:
+            raise ValueError(f"{bad[0]!r} cannot name a folder")
+        return labels
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> "DatasetConfig":
+        total = sum(split.fraction for split in self.splits.values())
+        if len(self.splits) < 2 or abs(total - 1) > 1e-6:
+            raise ValueError(f"splits: at least two are needed and their fractions must add up to 1, not {total:g}")
+        if self.metadata_database.stem in {"metadata", "main"}:
+            raise ValueError("metadata_database: DuckDB cannot hold a schema named like its file; use skin.duckdb")
+        return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The same words as ``core`` takes them."""
+        aliases = {alias.lower(): name for name, split in self.splits.items() for alias in (name, *split.also_called)}
+        return Vocabulary(tuple(composed(label) for label in self.labels), aliases, self.columns)
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """The share of each split, from least to most held out."""
+        return {name: split.fraction for name, split in self.splits.items()}
+
+    @property
+    def train_split(self) -> str:
+        """The split that is learnt from: the first."""
+        return next(iter(self.splits))
+
+    @property
+    def validation_split(self) -> str:
+        """The split that a checkpoint is judged on: the second."""
+        return list(self.splits)[1]
+
+
+def read_dataset_config(path: Path, value_of: Callable[[str], str]) -> DatasetConfig:
+    """Read ``path``, each ``${VAR}`` replaced by ``value_of(VAR)``; raises ``SettingsError`` that names file and fault."""
+    if not path.is_file():
+        raise SettingsError(f"{path} does not exist: run `skin home` to write one, or name it with --config")
+
+    def value(match: re.Match[str]) -> str:
+        try:
+            return value_of(match[1])
+        except LookupError as error:
+            raise SettingsError(f"{path} uses ${{{match[1]}}}, {error.args[0]}") from None
+
+    lines = (line if line.lstrip().startswith("#") else re.sub(r"\$\{(\w+)\}", value, line)
+             for line in path.read_text(encoding="utf-8").split("\n"))
+    try:
+        return DatasetConfig.model_validate(yaml.safe_load("\n".join(lines)))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {faults(error)}") from None
+
+
+def render_dataset_config(labels: list[str], source: str = "landing") -> str:
+    """The text of a ``dataset.yaml`` with ``labels``; every entry is explained in it."""
+    quoted = yaml.safe_dump(labels, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    return DATASET_TEMPLATE.replace("@labels@", quoted).replace("@source@", source)
+
+
+def faults(error: ValidationError, name_of: Callable[[str], str] = str) -> str:
+    """Pydantic's complaints with the names that people set, and without the values that they set."""
+    parts = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = name_of(".".join(str(part) for part in fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        parts.append(f"{name}: {message}" if name else message)
+    return "; ".join(parts)
+
+
+DATASET_TEMPLATE = """\
+# What this deployment is about. ${VAR} takes a setting of .env or of the environment.
+
+# The labels that may be delivered; anything else goes to quarantine. An empty list takes every delivered label.
+labels: @labels@
+
+# From least to most held out: the first is learnt from, the second judges. `fraction` is the share of each label that
+# a split gets of the images whose delivery names no split; `also_called` are other names that deliveries give it.
+splits:
+  train: {fraction: 0.8, also_called: [training]}
+  val: {fraction: 0.2, also_called: [validation, valid, dev]}
+  test: {fraction: 0.0, also_called: [testing]}
+seed: 0
+
+# Where deliveries of the landing folder come from: the end of a batch id, 2026-05-01-<source>.
+source: @source@
+
+# Where images go, and the DuckDB file that catalogues them.
+bucket: ${S3_BUCKET_IMAGES}
+metadata_database: "${SKIN_HOME}/skin.duckdb"
+
+# How often the prediction set must hold the true label.
+conformal_coverage: 0.9
+
+# Our columns, and what they are called in the tables (manifest.csv, metadata.csv) of deliveries.
+columns:
+  file: [file, filename, image, path, image_id, isic_id]
+  label: [label, diagnosis, dx]
+  split: [split]
+  patient_id: [patient_id, patient]
+  lesion_id: [lesion_id, lesion]
+  age: [age, age_approximate, age_years]
+  sex: [sex, gender]
+  site: [site, region, anatom_site_general]
+  skin_type: [skin_type, fitzpatrick, fitspatrick]
+  consent: [consent]
+  sha256: [sha256]
+"""

@@ -1,0 +1,1 @@
+"""Room ``bundles``: what is served."""

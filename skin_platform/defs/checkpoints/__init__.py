@@ -1,0 +1,1 @@
+"""Room ``checkpoints``: what was learnt, and how good it is."""

@@ -1,0 +1,45 @@
+"""Images of a dataset, as the learner takes them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
+
+from skin_platform.core.datasets import DatasetRow
+from skin_platform.core.preprocessing import Preprocessing
+from skin_platform.core.references import DatasetReference
+from skin_platform.core.splits import straddling_groups
+from skin_platform.storage.cache import ImageCache
+from skin_platform.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from skin_platform.ml.fit import LabelledImages
+
+
+def training_rows(dataset: DatasetReference, stores: Stores) -> tuple[list[DatasetRow], list[DatasetRow]]:
+    """The rows to learn from and those held back; refuses a manifest in which a group straddles, whoever made it."""
+    rows = stores.datasets.read(dataset.digest)
+    straddling = straddling_groups((row.group_id, row.split) for row in rows)
+    if straddling:
+        raise dg.Failure(f"{len(straddling)} group(s) of dataset {dataset.digest[:12]} are in two splits: not trained on",
+                         allow_retries=False)
+    words = stores.settings.dataset
+    return ([row for row in rows if row.split == words.train_split],
+            [row for row in rows if row.split == words.validation_split])
+
+
+def labelled_images(
+    rows: Sequence[DatasetRow], labels: Sequence[str], preprocessing: Preprocessing, cache: ImageCache
+) -> "LabelledImages":
+    """The images of ``rows``, fetched through the verified cache and brought to the model's size."""
+    from skin_platform.ml.fit import LabelledImages
+
+    def one(row: DatasetRow) -> NDArray[np.uint8]:
+        return preprocessing.pixels(cache.image(row.sha256, row.s3_uri))
+
+    with ThreadPoolExecutor(4) as readers:
+        pixels = np.stack(list(readers.map(one, rows)))
+    return LabelledImages(pixels, np.array([labels.index(row.label) for row in rows], dtype=np.int64))

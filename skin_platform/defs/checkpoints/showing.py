@@ -1,0 +1,44 @@
+"""Showing: what the UI shows of a checkpoint and of its evaluation."""
+
+from typing import TYPE_CHECKING, Any
+
+from skin_platform.core.references import CheckpointReference, EvaluationReference
+from skin_platform.defs.showing import picture, table
+
+if TYPE_CHECKING:
+    from skin_platform.ml.evaluation import Report
+    from skin_platform.ml.fit import Fit
+
+
+def checkpoint_report(result: "Fit", reference: CheckpointReference, curves: bytes) -> dict[str, Any]:
+    """Curves, digests, and the last epoch's figures."""
+    last = result.history[-1]
+    return {
+        "curves": picture(curves), "checkpoint_sha256": reference.sha256, "weights_sha256": reference.weights_sha256,
+        "dataset_digest": reference.dataset.digest, "mlflow_run_id": reference.mlflow_run_id, "object": reference.key,
+        "code_version": reference.code_version, "backbone": result.config.backbone,
+        "backbone_digest": result.backbone_digest, "epochs": len(result.history), "seconds": round(result.seconds, 1),
+        **{name: _short(last[name]) for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")},
+    }
+
+
+def evaluation_report(report: "Report", reference: EvaluationReference, split: str) -> dict[str, Any]:
+    """The confusion matrix, the scores with their n, the calibration, and the digests."""
+    from skin_platform.ml.pictures import confusion_matrix
+
+    per_label = [{"label": label, "n": report.support[label], "recall": _short(report.recall[label]),
+                  "auc": _short(report.auc[label])} for label in report.labels]
+    return {
+        "confusion_matrix": picture(confusion_matrix(report.labels, report.confusion, f"{split}, n = {report.n}")),
+        "accuracy": _short(report.accuracy), "macro_f1": _short(report.macro_f1), "n": report.n,
+        "chance": _short(1 / len(report.labels)), "per_label": table(per_label, ["label", "n", "recall", "auc"]),
+        "ece": _short(report.ece), "ece_after_temperature_scaling": _short(report.ece_scaled),
+        "temperature": _short(report.temperature), "conformal_coverage": report.conformal_coverage,
+        "conformal_threshold": _short(report.conformal_threshold), "checkpoint_sha256": reference.checkpoint.sha256,
+        "dataset_digest": reference.checkpoint.dataset.digest, "report_sha256": reference.report_sha256,
+    }
+
+
+def _short(value: float | None) -> float | None:
+    """Four digits for people; the report in the store has them all."""
+    return None if value is None else round(value, 4)

@@ -1,0 +1,1 @@
+"""Room ``datasets``: what is learnt from and judged on, frozen."""

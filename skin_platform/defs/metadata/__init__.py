@@ -1,0 +1,1 @@
+"""Room ``metadata``: what is known of every image, in one table."""

@@ -1,0 +1,1 @@
+"""Room ``objects``: the images themselves, in the object store, named by content."""

@@ -1,0 +1,5 @@
+"""Partitions: one a batch, never one an image."""
+
+import dagster as dg
+
+BATCHES = dg.DynamicPartitionsDefinition(name="batches")

@@ -1,0 +1,1 @@
+"""Room ``raw``: deliveries as they come in, opened, hashed and judged."""

@@ -1,0 +1,89 @@
+"""Resources: configuration in, ``open()`` gives a plain object that knows no Dagster.
+
+Here: the stores and MLflow. Secrets are read from the environment when a resource is opened; none stands in its config.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from skin_platform.settings import Settings, load_settings
+from skin_platform.storage.stores import Stores, prepare_home
+
+if TYPE_CHECKING:
+    from dagster_mlflow.resources import MlFlow
+
+EXPERIMENT = "lesion_classifier"
+
+
+class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Everything that is kept under one ``SKIN_HOME`` and in its buckets."""
+
+    home: str
+
+    def open(self) -> Stores:
+        """The opened stores; reads ``dataset.yaml`` and the credentials now, so that changes take hold."""
+        settings = load_settings(skin_home=Path(self.home))
+        prepare_home(settings)
+        return Stores(settings)
+
+
+@dg.resource(
+    config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "artifacts": str},
+    description="An MLflow run for each Dagster run, through dagster-mlflow",
+)
+def mlflow_run(context: dg.InitResourceContext) -> Iterator["MlFlow"]:
+    """``dagster-mlflow``'s tracking resource, imported only where a run needs it; its legacy interface stays in here."""
+    import mlflow
+
+    from skin_platform.defs.tracking_database import make_tracking_database
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        from dagster_mlflow.resources import MlFlow
+
+    config = context.resource_config
+    make_tracking_database(config["mlflow_tracking_uri"])
+    mlflow.set_tracking_uri(config["mlflow_tracking_uri"])
+    if mlflow.get_experiment_by_name(config["experiment_name"]) is None:
+        location = Path(config["artifacts"]).as_uri() if config["artifacts"] else None
+        mlflow.create_experiment(config["experiment_name"], artifact_location=location)
+    _end_open_runs()  # MLflow would hand out a run that an earlier Dagster run of this process left open
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        run: MlFlow = MlFlow(context)  # type: ignore[no-untyped-call]
+    try:
+        yield run
+    finally:
+        _end_open_runs()  # a training that went well has ended its run itself
+
+
+def _end_open_runs() -> None:
+    """Record every MLflow run that is still active in this thread as failed, wherever it is kept."""
+    import mlflow
+
+    while mlflow.active_run() is not None:
+        try:
+            mlflow.end_run("FAILED")
+        except mlflow.MlflowException as error:  # its tracking database is another, or gone; MLflow has let go of it by now
+            logging.getLogger(__name__).warning("an MLflow run could not be ended: %s", error)
+
+
+def default_resources(settings: Settings) -> dict[str, Any]:
+    """The resources of a deployment with these settings."""
+    from skin_platform.defs.references import ReferenceIOManager
+
+    stores = StoresResource(home=str(settings.home.root))
+    # a tracking server keeps its own artifacts; on SQLite they lie beside the database
+    artifacts = "" if settings.mlflow_tracking_uri else str(settings.home.mlflow / "artifacts")
+    return {
+        "stores": stores,
+        "io_manager": ReferenceIOManager(stores=stores),
+        "mlflow": mlflow_run.configured(
+            {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": settings.mlflow_uri, "artifacts": artifacts}),
+    }

@@ -1,0 +1,157 @@
+"""The demo: a delivery walks from a folder to an HTTP answer and its trace, on the real instance.
+
+Here: the order of things and what is told. Not here: any work of its own; it calls what the assets call.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from skin_platform.client import SkinClient
+from skin_platform.core.layout import TABLE_NAMES, decoded, labels_delivered, read_table
+from skin_platform.dataset_config import render_dataset_config
+from skin_platform.defs.listening import Told, Walked
+from skin_platform.defs.walk import instance_in, walk_batches, walk_training
+from skin_platform.leftovers import alike, leftovers
+from skin_platform.lineage import trace_prediction
+from skin_platform.serving.launch import current_tag, free_port, running_service
+from skin_platform.settings import Settings, load_settings
+from skin_platform.storage.landing import scan
+from skin_platform.storage.stores import DEFAULT_LABELS, Stores, prepare_home
+from skin_platform.synthetic.generate import generate
+from skin_platform.synthetic.world import World
+
+SYNTHETIC = World(images=240, patients=80, labels=tuple(DEFAULT_LABELS), seed=7, duplicates=0.02, corrupt=0.02)
+
+
+class DemoError(RuntimeError):
+    """The demo cannot be run on this input; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the demo tells at the end."""
+
+    labels: list[str]
+    images: int
+    quarantined: list[dict[str, Any]]
+    stages: dict[str, float]
+    dataset_digest: str
+    checkpoint_sha256: str
+    bundle: str
+    metrics: dict[str, float]
+    answer: dict[str, Any]
+    trace: dict[str, Any]
+    notes: list[str]
+    home: str
+
+
+def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None], training: dict[str, Any]) -> Story:
+    """Walk ``data`` (a synthetic delivery where None) to an answer, trained with the fields in ``training``.
+
+    Raises ``DemoError`` and the errors of the parts.
+    """
+    prepare_home(settings)
+    stages: dict[str, float] = {}
+    started = time.monotonic()
+    folder = data.resolve() if data else _synthetic(settings, tell)
+    if not data:
+        stages["synthetic delivery"] = time.monotonic() - started
+    notes = _adopt_labels(folder, settings, tell) if data else []
+    settings = load_settings(skin_home=settings.home.root)
+    stores = Stores(settings)
+    notes += alike(settings.dataset.labels)
+    stores.claim(folder, folder.name, settle_seconds=0)
+    batches = [batch_id for batch_id, _ in stores.ledger.open_batches()]  # those of a walk that was killed, too
+    if not batches and stores.catalogue.state() is None:
+        raise DemoError(f"{folder} holds no files: give a folder of <label>/<image>, or images with a manifest.csv")
+    if not batches:
+        notes.append(f"everything in {folder.name} had landed before; the walk begins at the dataset")
+    walked = _walk(settings, batches, tell, training)
+    answer, trace, seconds = _ask(settings, tell)
+    stages |= walked.seconds | seconds
+    state = stores.catalogue.state()
+    evaluation = stores.references.read(["checkpoints", "evaluation"])
+    notes += leftovers(stores, batches)
+    quarantined = [row for row in stores.batches.quarantined() if row["batch_id"] in batches]
+    return Story(
+        labels=list(evaluation["checkpoint"]["dataset"]["labels"]), images=state.trainable if state else 0,
+        quarantined=quarantined, stages={name: round(value, 2) for name, value in stages.items()},
+        dataset_digest=trace["dataset_digest"], checkpoint_sha256=trace["checkpoint_sha256"], bundle=trace["bundle"],
+        metrics={"accuracy": evaluation["accuracy"], "macro_f1": evaluation["macro_f1"]}, answer=answer, trace=trace,
+        notes=notes, home=str(settings.home.root))
+
+
+def _synthetic(settings: Settings, tell: Callable[[Told], None]) -> Path:
+    """The demo's own delivery in the landing folder, made once."""
+    folder = settings.home.landing / "synthetic"
+    if not (folder / "manifest.csv").exists():
+        tell(Told("synthetic delivery", "begun"))
+        generate(SYNTHETIC, folder)
+        tell(Told("synthetic delivery", "made", f"{SYNTHETIC.images} images of {SYNTHETIC.patients} patients"))
+    return folder
+
+
+def _adopt_labels(folder: Path, settings: Settings, tell: Callable[[Told], None]) -> list[str]:
+    """Name the labels of ``folder`` in the home's ``dataset.yaml``; the former file stays beside it."""
+    if not folder.is_dir():
+        raise DemoError(f"{folder} is no folder")
+    vocabulary = settings.dataset.vocabulary
+    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in scan(folder)]
+    tables = {}
+    for file in files:
+        if file.name.lower() in TABLE_NAMES:
+            try:
+                tables[file] = read_table(decoded((folder / file).read_bytes()), vocabulary)
+            except ValueError as error:
+                # folders would do as labels, but the table may hold better ones, and the patients
+                raise DemoError(f"{folder / file} cannot be used: {error}. Mend it, or take it out of the folder") from None
+    labels = labels_delivered(files, tables, vocabulary)
+    if not labels:
+        kinds = ", ".join(sorted({file.suffix.lower() or "(none)" for file in files})) or "no files"
+        raise DemoError(f"no labels in {folder}: JPEG or PNG images must stand in label folders or be listed in a "
+                        f"manifest.csv (extensions there: {kinds})")
+    if labels == sorted(settings.dataset.labels):
+        return []
+    config = settings.dataset_config_path
+    config.with_suffix(".yaml.previous").write_bytes(config.read_bytes())
+    config.write_text(render_dataset_config(labels, folder.name), encoding="utf-8")
+    tell(Told("dataset.yaml", "made", f"labels: {', '.join(labels)}"))
+    return [f"{config} now names the labels of {folder.name}; the former file is {config.name}.previous"]
+
+
+def _walk(
+    settings: Settings, batches: list[str], tell: Callable[[Told], None], training: dict[str, Any]
+) -> Walked:
+    from skin_platform.definitions import build_definitions
+    from skin_platform.defs.resources import default_resources
+
+    definitions = build_definitions(default_resources(settings))
+    with instance_in(settings.home.dagster) as instance:
+        walked = walk_batches(definitions, instance, batches, tell)
+        trained = walk_training(definitions, instance, training, tell)
+    return Walked(walked.seconds | trained.seconds, walked.run_ids + trained.run_ids)
+
+
+def _ask(settings: Settings, tell: Callable[[Told], None]) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """Serve the bundle, post one held-back image, trace the answer."""
+    stores = Stores(settings)
+    tag = current_tag(settings.home.export)
+    digest = stores.references.read(["bundles", "export"])["evaluation"]["checkpoint"]["dataset"]["digest"]
+    held = [row for row in stores.datasets.read(digest) if row.split == settings.dataset.validation_split]
+    image = stores.cache.image(held[0].sha256, held[0].s3_uri)
+    port = free_port(settings.api_host, settings.api_port)
+    tell(Told("serve", "begun"))
+    started = time.monotonic()
+    with running_service(tag, settings.home.root, settings.api_host, port) as url:
+        ready = time.monotonic()
+        tell(Told("serve", "made", f"{tag} is ready at {url} after {ready - started:.1f} s"))
+        with SkinClient(url, settings.api_key.get_secret_value()) as client:
+            answer = client.predict(image)
+        answered = time.monotonic()
+        tell(Told("predict", "made", f"truth {held[0].label}, answer {answer['label']} ({answer['probability']:.2f})"))
+        trace, _ = trace_prediction(answer["prediction_id"], settings, wait_seconds=10)
+    tell(Told("serve", "log", "stopped"))
+    return answer, trace.as_dict(), {"serve": ready - started, "predict": answered - ready}

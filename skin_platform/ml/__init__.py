@@ -1,0 +1,1 @@
+"""What learns: torch, Lightning and transformers; knows no store and no room."""

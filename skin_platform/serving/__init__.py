@@ -1,0 +1,1 @@
+"""What answers: the bundle, the service and the routes mounted on it; needs neither torch nor Dagster."""

@@ -1,0 +1,103 @@
+"""Launching: the service as a process of its own, from the bento of a tag."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from skin_platform.serving.bundle import provenance_of
+from skin_platform.serving.packing import BENTO_NAME
+
+START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
+
+
+class LaunchError(RuntimeError):
+    """The service does not come up; the message ends with what it printed last."""
+
+
+def current_tag(export: Path) -> str:
+    """The tag that ``runs/skin5-current`` names; raises ``LaunchError`` where nothing was exported yet."""
+    try:
+        return f"{BENTO_NAME}:{provenance_of(export)['model_version']}"
+    except FileNotFoundError:
+        raise LaunchError(f"there is no bundle in {export} yet: run `make demo`, or materialize bundles/export") from None
+
+
+def serve_command(tag: str, host: str, port: int) -> list[str]:
+    """The command line that serves ``tag``."""
+    return [sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)]
+
+
+def check_port_is_free(host: str, port: int) -> None:
+    """Raises ``LaunchError`` where somebody listens on ``port`` already."""
+    try:
+        free_port(host, port, tries=1)
+    except LaunchError:
+        raise LaunchError(f"port {port} on {host} is in use: stop what listens there, or give another with --port") from None
+
+
+def serve_environment(home: Path) -> dict[str, str]:
+    """The environment of the service: its store of bentos, its home, no tracking."""
+    return {**os.environ, "SKIN_HOME": str(home), "BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+
+
+def free_port(host: str, first: int, tries: int = 50) -> int:
+    """``first``, or the next port that nobody listens on."""
+    for port in range(first, min(first + tries, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind((host, port))
+                return port
+    raise LaunchError(f"no free port from {first} to {first + tries - 1} on {host}: set API_PORT")
+
+
+@contextlib.contextmanager
+def running_service(tag: str, home: Path, host: str, port: int) -> Iterator[str]:
+    """The base URL of a service that is ready; stopped, with all its processes, at the end."""
+    log = home / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(serve_command(tag, host, port), env=serve_environment(home), stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            url = f"http://{host}:{port}"
+            _wait_until_ready(process, url, log)
+            yield url
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with httpx.Client(trust_env=False, timeout=5) as http:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise LaunchError(f"the service stopped while starting; {log} ends with: {_tail(log)}")
+            with contextlib.suppress(httpx.HTTPError):
+                if http.get(f"{url}/readyz").status_code == 200:
+                    return
+            time.sleep(0.1)
+    raise LaunchError(f"{url}/readyz was not 200 within {START_SECONDS:g} s; {log} ends with: {_tail(log)}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the service to end (predictions are written then), and after a while make it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)  # SIGINT is ignored by what a shell starts in the background
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-800:].strip()

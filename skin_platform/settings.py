@@ -1,0 +1,128 @@
+"""Settings: the only reader of the environment, of ``.env`` and of ``dataset.yaml``.
+
+Here: every variable with its type, default and meaning (``.env.example`` lists them), and the folders of a home.
+Not here: what is done with them; what may stand in ``dataset.yaml`` (``dataset_config``).
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from skin_platform.dataset_config import DatasetConfig, SettingsError, faults, read_dataset_config
+
+WEAK_SECRETS = {"", "admin123", "minioadmin", "not-a-secret"}
+
+
+class Settings(BaseSettings):
+    """Everything the environment decides. Names are those of the variables, in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    skin_env: Literal["demo", "dev", "prod"] = Field("dev", description="demo, dev or prod")
+    skin_home: Path = Field(Path("data"), description="The folder in which everything is kept")
+    skin_dataset_config: Path | None = Field(None, description="The dataset.yaml to go by; empty: the one in SKIN_HOME")
+    skin_pseudonym_key: SecretStr = Field(SecretStr("not-a-secret"), description="Key of the patients' pseudonyms")
+    skin_settle_seconds: float = Field(5.0, ge=0, description="Leave a file alone until it was untouched this long")
+    skin_max_batch_files: int = Field(2000, ge=1, description="Files in one batch at most")
+    skin_max_image_bytes: int = Field(50_000_000, ge=1, description="Refuse larger files")
+    skin_max_image_pixels: int = Field(50_000_000, ge=1, description="Refuse images of more pixels")
+    skin_min_image_side_px: int = Field(16, ge=1, description="Refuse images with a shorter side")
+
+    s3_endpoint: str | None = Field(None, description="URL of an S3 endpoint; empty: a local folder under SKIN_HOME")
+    s3_region: str = Field("us-east-1", description="Region of the S3 endpoint")
+    s3_access_key: str = Field("minioadmin", description="Access key of the S3 endpoint")
+    s3_secret_key: SecretStr = Field(SecretStr("minioadmin"), description="Secret key of the S3 endpoint")
+    s3_bucket_models: str = Field("skin-models", description="Bucket of checkpoints")
+    s3_bucket_images: str = Field("skin-images", description="Bucket of images")
+    s3_bucket_data: str = Field("skin-data", description="Bucket of manifests and reports")
+
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty: SQLite under SKIN_HOME")
+    skin_bundle: Path | None = Field(None, description="Bundle folder to serve; empty: the one inside the bento")
+    database_url: str | None = Field(None, description="Online store (SQLAlchemy URL); empty: SQLite under SKIN_HOME")
+
+    api_host: str = Field("127.0.0.1", description="Address that the API binds to")
+    api_port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="Port of the API")
+    api_base_url: str = Field("http://127.0.0.1:8000", description="Where clients find the API")
+    api_key: SecretStr = Field(SecretStr(""), description="Bearer key of protected routes")
+    webapp_port: Annotated[int, Field(ge=1, le=65535)] = Field(8501, description="Port of the web app")
+    streamlit_password: SecretStr = Field(SecretStr("admin123"), description="Password of the web app")
+    discord_webhook_url: SecretStr | None = Field(None, description="Where notifications go; empty: the log only")
+
+    performance_threshold: float = Field(0.8, ge=0, le=1, description="Accuracy under which a model is not good enough")
+    check_interval_seconds: int = Field(30, ge=1, description="Seconds between two looks of a sensor")
+    task_retries: int = Field(2, ge=0, description="Retries of what a retry can clear")
+    retry_delay_seconds: float = Field(1.0, ge=0, description="Seconds before a retry")
+
+    @model_validator(mode="after")
+    def _refuse_weak_secrets_in_prod(self) -> "Settings":
+        secrets = {"SKIN_PSEUDONYM_KEY": self.skin_pseudonym_key, "API_KEY": self.api_key,
+                   "STREAMLIT_PASSWORD": self.streamlit_password}
+        if self.s3_endpoint:
+            secrets["S3_SECRET_KEY"] = self.s3_secret_key
+        weak = [name for name, secret in secrets.items() if secret.get_secret_value() in WEAK_SECRETS]
+        if self.skin_env == "prod" and weak:
+            raise ValueError(f"SKIN_ENV is prod, but {', '.join(weak)} is empty or a well-known default: set it")
+        return self
+
+    @cached_property
+    def home(self) -> "Home":
+        """Where things are kept, as absolute paths."""
+        return Home(self.skin_home.expanduser().resolve())
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The MLflow tracking URI in force."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home.mlflow / 'mlflow.db'}"
+
+    @property
+    def online_url(self) -> str:
+        """The SQLAlchemy URL of the online store in force."""
+        return self.database_url or f"sqlite:///{self.home.root / 'online.db'}"
+
+    @cached_property
+    def dataset(self) -> DatasetConfig:
+        """The words of this deployment, from ``dataset.yaml``."""
+        return read_dataset_config(self.dataset_config_path, self._value_of)
+
+    @property
+    def dataset_config_path(self) -> Path:
+        """The ``dataset.yaml`` in force."""
+        return self.skin_dataset_config or self.home.dataset_config
+
+    def _value_of(self, name: str) -> str:
+        """What ``${name}`` in ``dataset.yaml`` stands for; raises ``LookupError`` with the rest of the sentence."""
+        known = name.lower() in Settings.model_fields
+        found = self.home.root if name == "SKIN_HOME" else getattr(self, name.lower()) if known else os.environ.get(name)
+        if isinstance(found, SecretStr):
+            raise LookupError("which is a secret: secrets do not belong in this file")
+        if found is None:
+            raise LookupError(f"which is not set: set {name} in .env or the environment")
+        return str(found)
+
+
+class Home:
+    """The folders of one ``SKIN_HOME``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.landing = root / "raw"
+        self.dataset_config = root / "dataset.yaml"
+        self.objects = root / "objects"
+        self.cache = root / "cache" / "images"
+        self.ledger = root / "landing.db"
+        self.dagster = root / "dagster"
+        self.mlflow = root / "mlflow"
+        self.bentoml = root / "bentoml"
+        self.export = root / "runs" / "skin5-current"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; raises ``SettingsError`` that names each bad variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(faults(error, str.upper)) from None

@@ -1,0 +1,107 @@
+"""Stores: everything that one deployment keeps, opened from its settings.
+
+Here: which store lies where. Not here: what each does (the other modules of this room).
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from skin_platform.core.batches import Delivery, SeenFile
+from skin_platform.core.images import Limits
+from skin_platform.dataset_config import render_dataset_config
+from skin_platform.settings import Settings
+from skin_platform.storage.batches import Batches
+from skin_platform.storage.cache import ImageCache
+from skin_platform.storage.catalogue import Catalogue
+from skin_platform.storage.datasets import Datasets
+from skin_platform.storage.ingest import DoorRules
+from skin_platform.storage.landing import claim
+from skin_platform.storage.ledger import LandingLedger
+from skin_platform.storage.lesions import LesionsTable
+from skin_platform.storage.models import ModelFiles
+from skin_platform.storage.objects import ObjectStore, S3Access
+from skin_platform.storage.references import References
+
+logger = logging.getLogger(__name__)
+DEFAULT_LABELS = ["irregular", "mottled", "plain"]  # of the synthetic delivery; they name looks, not diagnoses
+DAGSTER_YAML = Path(__file__).parents[2] / "deploy" / "local" / "dagster.yaml"
+
+
+class Stores:
+    """The stores of one deployment. Opening creates the three buckets where they are missing, unless told not to."""
+
+    def __init__(self, settings: Settings, *, create: bool = True) -> None:
+        self.settings = settings
+        self.objects = ObjectStore(
+            S3Access(settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key.get_secret_value(),
+                     settings.s3_region)
+            if settings.s3_endpoint else settings.home.objects)
+        for bucket in (settings.s3_bucket_models, settings.s3_bucket_data, self.images_bucket) if create else ():
+            self.objects.create_bucket(bucket)
+        self.batches = Batches(self.objects, settings.s3_bucket_data)
+        self.catalogue = Catalogue(self.objects, settings.s3_bucket_data)
+        self.datasets = Datasets(self.objects, settings.s3_bucket_data)
+        self.references = References(self.objects, settings.s3_bucket_data)
+        self.models = ModelFiles(self.objects, settings.s3_bucket_models)
+        self.lesions = LesionsTable(settings.dataset.metadata_database)
+        self.cache = ImageCache(settings.home.cache, self.objects)
+
+    @property
+    def images_bucket(self) -> str:
+        """The bucket that ``dataset.yaml`` names for images."""
+        return self.settings.dataset.bucket
+
+    @cached_property
+    def ledger(self) -> LandingLedger:
+        """What was claimed from the landing folder."""
+        return LandingLedger(self.settings.home.ledger)
+
+    @property
+    def rules(self) -> DoorRules:
+        """What the door goes by."""
+        settings = self.settings
+        limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
+        return DoorRules(settings.dataset.vocabulary, limits, settings.skin_pseudonym_key.get_secret_value())
+
+    def claim(self, root: Path | None = None, source: str | None = None, *, settle_seconds: float | None = None,
+              batch_id: str | None = None, keep: Callable[[SeenFile], bool] = lambda file: True) -> list[Delivery]:
+        """Claim what is new in ``root`` (the landing folder) and passes ``keep`` as batches, for good.
+
+        Each claim is stored before the ledger has it for good, so that a process killed between the two loses nothing: the
+        files are claimed again. Where another process claims at the same moment, it wins, its claim stays as it is stored, and
+        nothing comes back here.
+        """
+        settle = self.settings.skin_settle_seconds if settle_seconds is None else settle_seconds
+        root = (root or self.settings.home.landing).resolve()
+        source = source or self.settings.dataset.source
+        now = datetime.now(UTC)
+        deliveries = claim(root, source, self.ledger, now, settle, self.settings.skin_max_batch_files, batch_id,
+                           keep)
+        claimed = []
+        for delivery in deliveries:
+            try:
+                self.ledger.record(delivery, self.batches.write_delivery)
+            except sa.exc.IntegrityError:
+                logger.warning("batch %s was claimed by another process at the same moment", delivery.batch_id)
+                break
+            claimed.append(delivery)
+        return claimed
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create the folders of ``SKIN_HOME``, its ``dataset.yaml`` where there is none, and Dagster's instance file."""
+    home = settings.home
+    for folder in (home.root, home.landing, home.dagster, home.mlflow, home.bentoml):
+        folder.mkdir(parents=True, exist_ok=True)
+    config = settings.dataset_config_path
+    if not config.exists() and config == home.dataset_config:
+        config.write_text(render_dataset_config(DEFAULT_LABELS), encoding="utf-8")
+    target = home.dagster / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != DAGSTER_YAML.read_bytes():
+        shutil.copy2(DAGSTER_YAML, target)

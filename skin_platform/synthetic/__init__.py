@@ -1,0 +1,1 @@
+"""Synthetic photographs: invented patients, lesions and pictures, with faults planted on request."""

@@ -1,0 +1,100 @@
+"""Telling: what the command line shows of a walk, a plan and a trace."""
+
+import shlex
+import time
+from collections import Counter
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from skin_platform.defs.listening import Told
+from skin_platform.demo import Story
+from skin_platform.ingesting import Plan
+from skin_platform.lineage import Trace, TracedImages
+
+SHOWN_ROWS = 40  # of a plan or a quarantine on a terminal; --json has them all
+
+
+class Teller:
+    """Prints what happens, a line each, with the seconds since the start."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._started = console, time.monotonic()
+
+    def tell(self, told: Told) -> None:
+        """One line: an asset that begins, one that is made, or a line of its log."""
+        text = {"begun": f"[bold]{told.asset}[/] …", "made": f"[green]✓[/] [bold]{told.asset}[/] {escape(told.text)}",
+                "log": f"    [dim]{escape(told.text)}[/]"}[told.kind]
+        self._console.print(f"[cyan]{time.monotonic() - self._started:6.1f} s[/] {text}", highlight=False, soft_wrap=True)
+
+
+def show_story(console: Console, story: Story, seconds: float) -> None:
+    """The summary of a demo: stages, quarantine, scores, answer, trace."""
+    stages = Table("stage", "seconds", title="\nThe walk")
+    for name, value in story.stages.items():
+        stages.add_row(name, f"{value:.1f}")
+    stages.add_row("[bold]in all[/]", f"[bold]{seconds:.1f}[/]")
+    console.print(stages)
+    _show_quarantine(console, story)
+    console.print(f"labels: {', '.join(story.labels)}\nimages in the catalogue that may be trained on: {story.images}",
+                  highlight=False)
+    console.print(f"validation accuracy {story.metrics['accuracy']:.3f}, macro F1 {story.metrics['macro_f1']:.3f} "
+                  f"(chance {1 / len(story.labels):.2f})", highlight=False)
+    show_chain(console, story.trace)
+    for note in story.notes:
+        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    at = f" --home {shlex.quote(story.home)}"
+    console.print("\n[bold]Next[/] (`skin` is in .venv/bin; `make dev` and `make serve` do the same for SKIN_HOME)")
+    for command, what in ((f"skin dev{at}", "every step in the Dagster UI, sensors on"), (f"skin serve{at}", "the bundle"),
+                          (f"skin trace {story.answer['prediction_id']}{at}", "the images behind this answer")):
+        console.print(f"  [bold]{escape(command)}[/]  {what}", highlight=False, soft_wrap=True)
+
+
+def show_chain(console: Console, trace: dict[str, object]) -> None:
+    """The chain of one prediction, a line a link, digests whole so that they can be copied."""
+    console.print("\n[bold]Where the answer comes from[/]")
+    width = max(len(name) for name in trace)
+    for name, value in trace.items():
+        console.print(f"  {name.replace('_', ' '):<{width}}  {escape(str(value))}", highlight=False, soft_wrap=True)
+
+
+def show_trace(console: Console, trace: Trace, images: TracedImages) -> None:
+    """The chain, then the SHA-256s of the training images."""
+    show_chain(console, trace.as_dict())
+    console.print(f"\n{len(images.training)} training images (of {len(images.rows)} in the dataset, whose manifest hashes to "
+                  f"{trace.dataset_digest}):", soft_wrap=True, highlight=False)
+    for row in images.training:
+        console.print(f"{row.sha256}  {escape(row.label)}", highlight=False, soft_wrap=True)
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """What an ingest would do: counts, and each file that is not simply new."""
+    counts = plan.as_dict()["counts"]
+    console.print(f"{plan.source}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items()), highlight=False,
+                  soft_wrap=True)
+    labels = Table("label", "split", "new")
+    for (label, split), count in sorted(Counter((f.label or "", f.split or "") for f in plan.files if f.fate == "new").items()):
+        labels.add_row(escape(label), split or "(none given)", str(count))
+    if labels.row_count:
+        console.print(labels)
+    odd = [file for file in plan.files if file.fate in ("conflict", "quarantined")]
+    if odd:
+        table = Table("file", "fate", "why")
+        for file in odd[:SHOWN_ROWS]:
+            table.add_row(escape(file.file), file.fate, escape(file.why))
+        console.print(table)
+        if len(odd) > SHOWN_ROWS:
+            console.print(f"… and {len(odd) - SHOWN_ROWS} more (--json lists all)")
+
+
+def _show_quarantine(console: Console, story: Story) -> None:
+    if not story.quarantined:
+        console.print("quarantine: nothing")
+        return
+    table = Table("file", "reason", title=f"\nQuarantine: {len(story.quarantined)} file(s) were refused, the rest went on")
+    for row in story.quarantined[:SHOWN_ROWS]:
+        table.add_row(escape(str(row["file"])), escape(str(row["reason"])))
+    console.print(table)
+    if len(story.quarantined) > SHOWN_ROWS:
+        console.print(f"… and {len(story.quarantined) - SHOWN_ROWS} more: skin quarantine")

@@ -1,0 +1,1 @@
+"""Promises of the stores: real DuckDB, real files, a real S3 endpoint."""

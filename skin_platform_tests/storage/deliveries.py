@@ -1,0 +1,59 @@
+"""Deliveries for tests: files dropped into a folder, claimed, judged and stored as the platform does it."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skin_platform.core.batches import Delivery
+from skin_platform.core.images import Limits
+from skin_platform.core.layout import Vocabulary
+from skin_platform.core.lesions import MANIFEST_COLUMNS
+from skin_platform.storage.ingest import DoorRules, Judged, judge_delivery
+from skin_platform.storage.landing import claim
+from skin_platform.storage.ledger import LandingLedger
+
+LABELS = ("nevus", "Mélanome à voir")
+COLUMNS = {name: [name] for name in ("file", "label", "split", "patient_id", "lesion_id", "age", "sex", "sha256")}
+VOCABULARY = Vocabulary(LABELS, {"train": "train", "training": "train", "val": "val"}, COLUMNS)
+RULES = DoorRules(VOCABULARY, Limits(max_bytes=20_000), "a-key")
+BUCKET = "images"
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def drop(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write ``files`` below ``root``."""
+    for name, data in files.items():
+        path = Path(os.fsdecode(os.path.join(os.fsencode(root), os.fsencode(name))))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def claimed(root: Path, ledger: LandingLedger, max_files: int = 1000, settle_seconds: float = 0) -> list[Delivery]:
+    """What is new below ``root``, claimed and recorded."""
+    deliveries = claim(root, "clinic", ledger, now(), settle_seconds, max_files)
+    for delivery in deliveries:
+        ledger.record(delivery)
+    return deliveries
+
+
+def landed(root: Path, ledger: LandingLedger) -> tuple[Delivery, list[Judged]]:
+    """The one new delivery below ``root``, judged; the ledger is told of the contents."""
+    [delivery] = claimed(root, ledger)
+    judged = list(judge_delivery(delivery, RULES, {}))
+    ledger.note_contents({str(root / item.name): item.row["sha256"] for item in judged if item.row.get("sha256")})
+    return delivery, judged
+
+
+def manifest_row(number: int, **given: Any) -> dict[str, Any]:
+    """A row of a manifest, good where nothing else is ``given``."""
+    blank = dict.fromkeys(column.name for column in MANIFEST_COLUMNS)
+    sha256 = f"{number:016x}".ljust(64, "0")
+    return blank | {"file_id": f"f{number}", "label": "nevus", "sha256": sha256, "bytes": 10, "batch_id": "2026-05-01-x",
+                    "s3_uri": f"s3://images/skin/train/nevus/{sha256}.jpg", "ingested_at": "2026-05-01T00:00:00.000000+00:00",
+                    "width_px": 20, "height_px": 30, "format": "JPEG"} | given
