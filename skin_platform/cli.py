@@ -4,24 +4,20 @@ import json
 import os
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from skin_platform.settings import Settings, load_settings
+from skin_platform.commands import generate, ingest, quarantine
+from skin_platform.commands.generate import with_default_shares
+from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Lesion images from a folder to an HTTP answer, as one Dagster asset graph.")
-PLANTS = ("duplicates", "near-duplicates", "wrong-labels", "corrupt", "exif", "drift", "shortcut")
-USUAL_SHARE = "0.05"
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
-PLANT = partial(typer.Option, metavar="[SHARE]")
-HomeOption = Annotated[Path | None, typer.Option(help="where everything is kept (default: SKIN_HOME, else data/)")]
 
 
 def main() -> None:
@@ -39,28 +35,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def with_default_shares(arguments: list[str]) -> list[str]:
-    """The arguments of `skin generate` with the usual share behind each planting option that stands alone."""
-    if arguments[:1] != ["generate"]:
-        return arguments
-    filled: list[str] = []
-    for position, argument in enumerate(arguments):
-        filled.append(argument)
-        following = arguments[position + 1] if position + 1 < len(arguments) else "--"
-        if argument.removeprefix("--") in PLANTS and following.startswith("--"):
-            filled.append(USUAL_SHARE)
-    return filled
-
-
-def _settings(home: Path | None = None) -> Settings:
-    settings = load_settings(**({"skin_home": home} if home else {}))
-    # sensors, runs and the service that we start are to see the same home
-    os.environ["SKIN_HOME"] = str(settings.home.root)
-    os.environ["DAGSTER_HOME"] = str(settings.home.dagster)
-    os.environ["BENTOML_HOME"] = str(settings.home.bentoml)
-    return load_settings(skin_home=settings.home.root)
-
-
 @app.command()
 def demo(
     data: Annotated[Path | None, typer.Option(help="a folder of labelled images; default: a synthetic delivery")] = None,
@@ -73,7 +47,7 @@ def demo(
 
     console = Console(stderr=as_json)
     started = time.monotonic()
-    story = run_demo(data, _settings(home), Teller(console).tell, {"epochs": epochs})
+    story = run_demo(data, settings_of(home), Teller(console).tell, {"epochs": epochs})
     show_story(console, story, time.monotonic() - started)
     if as_json:
         print(json.dumps(vars(story), ensure_ascii=False, default=str))
@@ -84,7 +58,7 @@ def show_home(home: HomeOption = None) -> None:
     """Prepare SKIN_HOME (folders, dataset.yaml, Dagster's instance file) and print where it is."""
     from skin_platform.storage.stores import prepare_home
 
-    settings = _settings(home)
+    settings = settings_of(home)
     prepare_home(settings)
     print(settings.home.root)
 
@@ -98,7 +72,7 @@ def dev(
     from skin_platform.defs.walk import instance_in
     from skin_platform.storage.stores import DAGSTER_YAML, prepare_home
 
-    settings = _settings(home)
+    settings = settings_of(home)
     prepare_home(settings)
     with instance_in(settings.home.dagster) as instance:
         hold_daemon_place(instance, settings.home.dagster)
@@ -113,7 +87,7 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     """Serve the current bundle over HTTP."""
     from skin_platform.serving.launch import check_port_is_free, current_tag, serve_command, serve_environment
 
-    settings = _settings(home)
+    settings = settings_of(home)
     tag = current_tag(settings.home.export)
     port = port or settings.api_port
     check_port_is_free(settings.api_host, port)
@@ -124,51 +98,10 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
 @app.command()
 def mlflow(home: HomeOption = None, port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000) -> None:
     """Open MLflow's UI on the runs of SKIN_HOME."""
-    settings = _settings(home)
+    settings = settings_of(home)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", settings.mlflow_uri, "--host", "127.0.0.1",
                "--port", str(port)]
     os.execv(sys.executable, command)
-
-
-@app.command()
-def ingest(
-    config: Annotated[Path | None, typer.Option(help="the dataset.yaml to go by (default: the home's)")] = None,
-    splits: Annotated[str | None, typer.Option(help="only files delivered into these splits: --splits train val")] = None,
-    more_splits: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    source: Annotated[Path | None, typer.Option(help="the folder to ingest (default: the landing folder)")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and write nothing")] = False,
-    home: HomeOption = None, as_json: JsonOption = False,
-) -> None:
-    """Judge what has landed and, without --dry-run, store and catalogue it as the assets do."""
-    from skin_platform.ingesting import ingest_now, plan_ingest
-    from skin_platform.telling import Teller, show_plan
-
-    if config:
-        os.environ["SKIN_DATASET_CONFIG"] = str(config.resolve())
-    settings = _settings(home)
-    wanted = [split for split in (splits, *(more_splits or ())) if split]
-    console = Console(stderr=as_json)
-    plan = plan_ingest(settings, source, wanted)
-    show_plan(console, plan)
-    if not dry_run:
-        ingest_now(settings, source, wanted, Teller(console).tell)
-    if as_json:
-        print(json.dumps(plan.as_dict() | {"dry_run": dry_run}, ensure_ascii=False))
-
-
-@app.command()
-def quarantine(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the files that were refused, by name, each with its reason."""
-    from skin_platform.storage.stores import Stores
-
-    rows = list(Stores(_settings(home)).batches.quarantined())
-    if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
-        return
-    table = Table("batch", "file", "reason", title=f"{len(rows)} file(s) in quarantine")
-    for row in rows:
-        table.add_row(row["batch_id"], row["file"], row["reason"])
-    Console().print(table)
 
 
 @app.command()
@@ -182,7 +115,7 @@ def trace(
     from skin_platform.lineage import trace_prediction
     from skin_platform.telling import show_trace
 
-    found, images = trace_prediction(prediction_id, _settings(home))
+    found, images = trace_prediction(prediction_id, settings_of(home))
     if manifest:
         sys.stdout.write(images.manifest)
     elif as_json:
@@ -209,32 +142,6 @@ def predict(
             print(shown)
 
 
-@app.command()
-def generate(
-    out: Annotated[Path, typer.Option(help="an empty or new folder")],
-    images: Annotated[int, typer.Option(help="files to write")] = 240,
-    patients: Annotated[int, typer.Option(help="patients that they show")] = 80,
-    labels: Annotated[str, typer.Option(help="comma-separated")] = "irregular,mottled,plain",
-    seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 0,
-    size: Annotated[int, typer.Option(help="side in pixels, 224 or more")] = 256,
-    duplicates: Annotated[float, PLANT(help="byte-identical copies")] = 0,
-    near_duplicates: Annotated[float, PLANT(help="re-encoded, turned, mirrored, cropped copies")] = 0,
-    wrong_labels: Annotated[float, PLANT(help="labels that are not the truth")] = 0,
-    corrupt: Annotated[float, PLANT(help="empty, cut and mistyped files")] = 0,
-    exif: Annotated[float, PLANT(help="orientation, GPS and camera in EXIF")] = 0,
-    drift: Annotated[float, PLANT(help="late patients on another device")] = 0,
-    shortcut: Annotated[float, PLANT(help="markers that go with the first label")] = 0,
-) -> None:
-    """Write synthetic lesion photographs and a manifest.csv that says what was planted.
-
-    A planting option takes a share (0.05), a count (12), or nothing: then 0.05.
-    """
-    from skin_platform.synthetic.generate import generate as write
-    from skin_platform.synthetic.world import World
-
-    planted = {"duplicates": duplicates, "near_duplicates": near_duplicates, "wrong_labels": wrong_labels,
-               "corrupt": corrupt, "exif": exif, "drift": drift, "shortcut": shortcut}
-    shares = {name: value / images if value > 1 else value for name, value in planted.items()}
-    names = tuple(label.strip() for label in labels.split(","))
-    rows = write(World(images=images, patients=patients, labels=names, seed=seed, size_px=size, **shares), out)
-    print(f"{len(rows)} files of {patients} patients in {out}; {out / 'manifest.csv'} says what was planted")
+app.command()(ingest.ingest)
+app.command()(quarantine.quarantine)
+app.command()(generate.generate)

@@ -1,7 +1,7 @@
 """Ingest: from claimed files to judged rows, and from judged rows to stored objects.
 
 Here: reading the files of a delivery, judging each, uploading the good ones under their content's name.
-Not here: the rules (``core.images``, ``core.layout``), the claim (``storage.landing``), the table (``storage.lesions``).
+Not here: the rules (``storage.door``), the claim (``storage.landing``), the table (``storage.lesions``).
 """
 
 import hashlib
@@ -13,23 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from skin_platform.core.batches import Delivery
-from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
-from skin_platform.core.layout import Placed, Vocabulary, composed, place
-from skin_platform.core.lesions import ATTRIBUTES, object_key
+from skin_platform.core.layout import composed
+from skin_platform.core.lesions import object_key
 from skin_platform.core.pseudonyms import pseudonym
+from skin_platform.storage.door import DoorRules, judge_bytes
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.tables import Tables
 
 READERS = 4  # Pillow decodes outside the GIL; more readers only queue on two cores
-
-
-@dataclass(frozen=True)
-class DoorRules:
-    """What the door goes by: the words of the deployment, the limits, the key of pseudonyms."""
-
-    vocabulary: Vocabulary
-    limits: Limits
-    pseudonym_key: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ def judge_delivery(delivery: Delivery, rules: DoorRules, earlier: Mapping[str, d
         if seen.st_size > rules.limits.max_bytes:
             reason = f"{seen.st_size} bytes is over the limit of {rules.limits.max_bytes}"
             return Judged(name, blank | {"reason": reason, "bytes": seen.st_size})
-        return Judged(name, _judge_bytes(data, PurePosixPath(name), tables.row(path), blank, rules))
+        return Judged(name, judge_bytes(data, PurePosixPath(name), tables.row(path), blank, rules))
 
     with ThreadPoolExecutor(READERS) as readers:
         yield from readers.map(judge, range(len(delivery.files)))
@@ -128,33 +119,3 @@ def _blank_row(name: str, delivery: Delivery, rules: DoorRules) -> dict[str, Any
     file_id = pseudonym(name.encode("utf-8", "surrogateescape").hex(), "file", rules.pseudonym_key)
     return {"file_id": file_id, "reason": None, "url_source": f"landing://{delivery.batch_id}/{file_id}",
             "batch_id": delivery.batch_id, "ingested_at": delivery.claimed_at}
-
-
-def _judge_bytes(
-    data: bytes, name: PurePosixPath, row: Mapping[str, str] | None, blank: dict[str, Any], rules: DoorRules
-) -> dict[str, Any]:
-    """The manifest row of one file: placed, then opened; refused with the first reason that holds."""
-    placed = place(name, row, rules.vocabulary)
-    if isinstance(placed, str):
-        misplaced = placed.encode("utf-8", "backslashreplace").decode()  # folders need not be valid UTF-8, manifests are
-        return blank | {"reason": misplaced, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    verdict = judge_image(data, name.suffix, rules.limits)
-    described = blank | _described(placed, rules.pseudonym_key)
-    if isinstance(verdict, Refusal):
-        return described | {"reason": verdict.reason, "sha256": verdict.sha256, "bytes": verdict.size_bytes}
-    promised = placed.attributes.get("sha256", verdict.sha256).lower()
-    reason = None if promised == verdict.sha256 else "the bytes are not those of the SHA-256 in the table"
-    return described | _facts(verdict) | {"reason": reason}
-
-
-def _described(placed: Placed, key: str) -> dict[str, Any]:
-    given = placed.attributes
-    return {"label": placed.label, "split": placed.split,
-            "patient_id": pseudonym(given.get("patient_id"), "patient", key),
-            "lesion_id": pseudonym(given.get("lesion_id"), "lesion", key),
-            **{name: given.get(name) for name in ATTRIBUTES}}
-
-
-def _facts(facts: ImageFacts) -> dict[str, Any]:
-    return {"sha256": facts.sha256, "md5": facts.md5, "bytes": facts.size_bytes, "width_px": facts.width_px,
-            "height_px": facts.height_px, "format": facts.format, "perceptual_hash": facts.perceptual_hash}

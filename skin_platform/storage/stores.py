@@ -20,7 +20,7 @@ from skin_platform.storage.batches import Batches
 from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.datasets import Datasets
-from skin_platform.storage.ingest import DoorRules
+from skin_platform.storage.door import DoorRules
 from skin_platform.storage.landing import claim
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable

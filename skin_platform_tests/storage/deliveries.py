@@ -10,7 +10,8 @@ from skin_platform.core.batches import Delivery
 from skin_platform.core.images import Limits
 from skin_platform.core.layout import Vocabulary
 from skin_platform.core.lesions import MANIFEST_COLUMNS
-from skin_platform.storage.ingest import DoorRules, Judged, judge_delivery
+from skin_platform.storage.door import DoorRules
+from skin_platform.storage.ingest import Judged, judge_delivery
 from skin_platform.storage.landing import claim
 from skin_platform.storage.ledger import LandingLedger
 
