@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from skin_platform.storage.lesions import conflicts
 from skin_platform.storage.stores import Stores
 
 NAMED = 5  # files in one sentence
@@ -20,11 +19,11 @@ def alike(labels: Sequence[str]) -> list[str]:
 
 def leftovers(stores: Stores, batches: Sequence[str]) -> list[str]:
     """Sentences on duplicates and conflicts of ``batches``, and on labels of the catalogue that are not configured."""
-    table = stores.catalogue.read()
-    if table is None:
+    by_label = stores.catalogue.query("SELECT label, count(*) AS images FROM lesions_data GROUP BY label")
+    if by_label is None:
         return []
     notes = []
-    doubtful, seen = conflicts(table), set()
+    doubtful, seen = set(stores.catalogue.conflicts()), set()
     named: dict[str, list[str]] = defaultdict(list)
     duplicates = 0
     for batch in batches:
@@ -40,9 +39,10 @@ def leftovers(stores: Stores, batches: Sequence[str]) -> list[str]:
         notes.append(f"{duplicates} file(s) are byte-identical to others of the delivery and are stored once")
     if doubtful:
         files = "; ".join(" = ".join(files) for files in list(named.values())[:NAMED])
-        notes.append(f"{len(doubtful)} image(s) stand under two labels and are not trained on: {files or 'earlier deliveries'}")
+        notes.append(f"{len(doubtful)} image(s) stand under two labels and are not trained on: {files or 'earlier deliveries'} "
+                     "(skin conflicts lists them, skin resolve decides)")
     known = stores.settings.dataset.labels
-    others = Counter(label for label in table["label"].to_pylist() if known and label not in known)
+    others = Counter({row["label"]: row["images"] for row in by_label.to_pylist() if known and row["label"] not in known})
     if others:
         notes.append(f"{others.total()} image(s) of other labels ({', '.join(sorted(others))}) stay in the catalogue and are "
                      f"not trained on: dataset.yaml names {', '.join(known)}")

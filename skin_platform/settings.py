@@ -113,6 +113,7 @@ class Home:
         self.dataset_config = root / "dataset.yaml"
         self.objects = root / "objects"
         self.cache = root / "cache" / "images"
+        self.catalogue = root / "cache" / "catalogue"
         self.ledger = root / "landing.db"
         self.dagster = root / "dagster"
         self.mlflow = root / "mlflow"

@@ -1,35 +1,34 @@
-"""Groups: images that must never stand in two splits, because they show the same patient, lesion or file.
+"""Groups: images that must never stand in two splits, because they show the same patient, lesion or picture.
 
 Here: joining links into groups (disjoint sets; Tarjan 1975).
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 
 
-def group_ids(images: Sequence[str], links: Iterable[Sequence[Hashable | None]]) -> list[str]:
-    """A group id for each image: the first 16 digits of the smallest SHA-256 in its group.
+def joined(
+    images: Iterable[int], links: Iterable[tuple[Hashable, int]], pairs: Iterable[tuple[int, int]] = ()
+) -> dict[int, int]:
+    """The group of each image: the smallest number in it, whatever the order of arrival.
 
-    ``images`` are SHA-256s, ``links`` one sequence of link values an image (patient, lesion, …); None links nothing.
-    The value's position is part of the link, so a patient ``7`` and a lesion ``7`` do not meet.
+    ``images`` are numbers; ``links`` are (link, image), where equal links mean one group (a patient, a lesion); ``pairs`` are
+    images that belong together. Links and pairs of images that are not among ``images`` are an error (``KeyError``).
     """
-    parent: dict[str, str] = {}
+    parent = {image: image for image in images}
 
-    def root(item: str) -> str:
-        parent.setdefault(item, item)
+    def root(item: int) -> int:
         while parent[item] != item:
             parent[item] = parent[parent[item]]
             item = parent[item]
         return item
 
-    first_with: dict[tuple[int, Hashable], str] = {}
-    for image, values in zip(images, links, strict=True):
-        mine = root(image)
-        for position, value in enumerate(values):
-            if value is None:
-                continue
-            other = root(first_with.setdefault((position, value), image))
-            # the smaller digest stays the root, whatever the order of arrival
-            low, high = sorted((mine, other))
-            parent[high] = low
-            mine = low
-    return [root(image)[:16] for image in images]
+    def join(one: int, other: int) -> None:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
+    first_with: dict[Hashable, int] = {}
+    for link, image in links:
+        join(first_with.setdefault(link, image), image)
+    for one, other in pairs:
+        join(one, other)
+    return {image: root(image) for image in parent}

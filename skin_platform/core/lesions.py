@@ -27,6 +27,11 @@ LESIONS_DATA = (
     Column("format", "VARCHAR", "JPEG or PNG"),
     Column("md5", "VARCHAR", "MD5 of the stored bytes, hex"),
     Column("perceptual_hash", "VARCHAR", "64-bit difference hash, 16 hex digits"),
+    Column("delivered_sha256", "VARCHAR", "SHA-256 of the file as delivered, with its metadata, hex"),
+    Column("sharpness", "DOUBLE", "Variance of the Laplacian of the picture at a fixed size; low: blurred"),
+    Column("exposure", "DOUBLE", "Mean luminance, 0 (black) to 1 (white)"),
+    Column("blank_share", "DOUBLE", "Share of the picture that is flat (masks, blown-out light), 0 to 1"),
+    Column("resolution_mpx", "DOUBLE", "Megapixels as displayed"),
     Column("age", "VARCHAR", "Age in years as delivered"),
     Column("sex", "VARCHAR", "Sex as delivered"),
     Column("site", "VARCHAR", "Body site as delivered"),
@@ -34,9 +39,12 @@ LESIONS_DATA = (
     Column("batch_id", "VARCHAR", "The batch that first brought the image"),
     Column("consent", "VARCHAR", "Consent as delivered"),
     Column("ingested_at", "VARCHAR", "When the batch was claimed, ISO 8601 UTC"),
+    Column("exclusion", "VARCHAR", "Why the image is kept out of training: `conflict` (the same bytes under two labels), "
+           "`overruled` (a person decided for another label); empty where it may be trained on"),
     Column("erased_at", "VARCHAR", "When the image was erased, ISO 8601 UTC; empty while it is there"),
 )
 ATTRIBUTES = ("age", "sex", "site", "skin_type", "consent")  # taken from the delivery's table as they are
+QUALITY = ("sharpness", "exposure", "blank_share", "resolution_mpx")
 KEY = ("sha256", "label")  # the same bytes under two labels are two rows: a conflict that is kept out of training
 FILLED_LATER = ("patient_id", "lesion_id", *ATTRIBUTES)  # a later delivery of the same image may supply what was missing
 
@@ -44,7 +52,7 @@ FILLED_LATER = ("patient_id", "lesion_id", *ATTRIBUTES)  # a later delivery of t
 MANIFEST_COLUMNS = (
     Column("file_id", "VARCHAR", "Opaque id of the delivered file within its batch"),
     Column("reason", "VARCHAR", "Why the file is in quarantine; empty where it was taken"),
-    *(column for column in LESIONS_DATA if column.name not in {"group_id", "erased_at"}),
+    *(column for column in LESIONS_DATA if column.name not in {"group_id", "exclusion", "erased_at"}),
 )
 
 

@@ -78,6 +78,13 @@ def walk_training(
     return walked
 
 
+def walk_job(definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, tell: Callable[[Told], None]) -> Walked:
+    """Run a job that takes no configuration."""
+    walked = Walked()
+    _execute(definitions, instance, job_name, walked, tell)
+    return walked
+
+
 def _execute(
     definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, walked: Walked, tell: Callable[[Told], None],
     run_config: Mapping[str, Any] | None = None, partition_key: str | None = None,

@@ -21,7 +21,7 @@ from skin_platform.core.lesions import MANIFEST_COLUMNS
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.parquet import dump_table, load_table
 
-ARROW_TYPES = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32()}
+ARROW_TYPES = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "DOUBLE": pa.float64()}
 MANIFEST_SCHEMA = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in MANIFEST_COLUMNS])
 
 

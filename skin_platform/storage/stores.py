@@ -27,6 +27,7 @@ from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore, S3Access
 from skin_platform.storage.references import References
+from skin_platform.storage.resolutions import Resolutions
 
 logger = logging.getLogger(__name__)
 DEFAULT_LABELS = ["irregular", "mottled", "plain"]  # of the synthetic delivery; they name looks, not diagnoses
@@ -45,7 +46,8 @@ class Stores:
         for bucket in (settings.s3_bucket_models, settings.s3_bucket_data, self.images_bucket) if create else ():
             self.objects.create_bucket(bucket)
         self.batches = Batches(self.objects, settings.s3_bucket_data)
-        self.catalogue = Catalogue(self.objects, settings.s3_bucket_data)
+        self.catalogue = Catalogue(self.objects, settings.s3_bucket_data, settings.home.catalogue, settings.dataset.labels)
+        self.resolutions = Resolutions(self.objects, settings.s3_bucket_data)
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)

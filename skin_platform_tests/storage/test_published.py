@@ -1,20 +1,15 @@
-"""Promises of what is published: the catalogue, frozen datasets, model files, references and the image cache."""
+"""Promises of what is kept for others: frozen datasets, model files, references and the image cache."""
 
 import hashlib
-import json
 
 import pytest
 
 from skin_platform.core.datasets import DatasetRow, dataset_digest
 from skin_platform.storage.cache import ImageCache
-from skin_platform.storage.catalogue import STATE_KEY, Catalogue
 from skin_platform.storage.datasets import Datasets
-from skin_platform.storage.lesions import LesionsTable, content_digest
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore, StorageError
 from skin_platform.storage.references import References
-from skin_platform_tests.storage.deliveries import manifest_row
-from skin_platform_tests.storage.test_lesions import HISTORY
 
 ROWS = [DatasetRow(f"{number:064x}", "Mélanome à voir", f"g{number}", "train", f"s3://images/{number}") for number in range(3)]
 DATA = b"the bytes of a picture"
@@ -38,34 +33,6 @@ def cached(tmp_path, objects):
 
 def _keys(objects):
     return [item.key for item in objects.list_objects("data")]
-
-
-def test_before_anything_is_published_there_is_nothing(objects):
-    catalogue = Catalogue(objects, "data")
-    assert (catalogue.state(), catalogue.read(), catalogue.addresses()) == (None, None, {})
-
-
-def test_the_published_catalogue_is_the_table_with_a_statement_of_what_it_holds(objects, tmp_path):
-    lesions = LesionsTable(tmp_path / "skin.duckdb")
-    lesions.rebuild(iter(HISTORY))
-    catalogue = Catalogue(objects, "data")
-    state = catalogue.publish(lesions.read(), ["nevus"])
-    assert catalogue.state() == state
-    assert (state.rows, state.trainable) == (8, 6)
-    assert content_digest(catalogue.read()) == state.content_digest == content_digest(lesions.read())
-    assert catalogue.addresses()[manifest_row(1)["sha256"]] == manifest_row(1)["s3_uri"]
-    assert catalogue.publish(lesions.read(), ["nevus"]) == state
-
-
-def test_the_statement_changes_with_what_may_be_learnt_from(objects, tmp_path):
-    lesions, catalogue = LesionsTable(tmp_path / "skin.duckdb"), Catalogue(objects, "data")
-    lesions.rebuild(iter(HISTORY[:1]))
-    first = catalogue.publish(lesions.read(), ["nevus"])
-    lesions.rebuild(iter(HISTORY[:2]))
-    second = catalogue.publish(lesions.read(), ["nevus"])
-    assert first.trainable_digest != second.trainable_digest
-    assert catalogue.state() == second
-    assert json.loads(objects.download_file("data", STATE_KEY))["rows"] == 4
 
 
 def test_freezing_twice_is_freezing_once(objects):

@@ -8,7 +8,6 @@ from skin_platform.core.references import DatasetReference
 from skin_platform.core.splits import Assignment, Candidate, assign_splits, straddling_groups
 from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.showing import table
-from skin_platform.storage.lesions import catalogue_digest, conflicts, trainable
 from skin_platform.storage.stores import Stores
 
 
@@ -20,16 +19,16 @@ def version(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mat
     """An immutable manifest of images, labels, groups and splits, named by its digest. No group is in two splits."""
     opened = stores.open()
     config = opened.settings.dataset
-    published = opened.catalogue.read()
-    if published is None:
+    state, found = opened.catalogue.state(), opened.catalogue.trainable()
+    if state is None or found is None:
         raise dg.Failure("the catalogue is empty: land a delivery first (make demo, or copy files into data/raw)",
                          allow_retries=False)
-    usable = trainable(published, config.labels)
+    usable, catalogue_digest = found
+    doubtful = len(opened.catalogue.conflicts())
     assigned = _assign(usable, opened)
     rows = _rows(usable, assigned)
     rejected = judge_trainable(rows, config.train_split, config.validation_split)
     if rejected:
-        doubtful = len(conflicts(published))
         why = f" ({doubtful} image(s) stand under two labels and are left out)" if doubtful else ""
         raise dg.Failure(rejected.reason + why, allow_retries=False)
     digest, key = opened.datasets.freeze(rows)
@@ -37,11 +36,11 @@ def version(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mat
     counts = {split: sum(row.split == split for row in rows) for split in config.fractions}
     for note in assigned.notes:
         context.log.warning(note)
-    reference = DatasetReference(digest, key, catalogue_digest(usable), labels, {k: v for k, v in counts.items() if v})
+    reference = DatasetReference(digest, key, catalogue_digest, labels, {k: v for k, v in counts.items() if v})
     return dg.MaterializeResult(value=reference, metadata={
         "dataset_digest": digest, "catalogue_digest": reference.catalogue_digest, "images": len(rows),
         "groups": len({row.group_id for row in rows}), "splits": table(_by_split(rows), ["label", "split", "images", "groups"]),
-        "left_out": len(published) - len(usable), "conflicts": len(conflicts(published)),
+        "left_out": state.rows - len(usable), "conflicts": doubtful,
         "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in assigned.notes) or "none"),
     })
 

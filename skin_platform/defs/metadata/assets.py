@@ -9,8 +9,6 @@ from skin_platform.core.references import StoredBatch
 from skin_platform.defs.partitions import BATCHES
 from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.showing import table
-from skin_platform.storage.catalogue import CatalogueState
-from skin_platform.storage.stores import Stores
 
 LESIONS_POOL = "lesions"  # DuckDB has one writer: whoever opens the file stands in this queue
 COLUMN_SCHEMA = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in LESIONS_DATA])
@@ -28,18 +26,14 @@ def lesions_data(
     """One row an image and label: where it is, what it shows, whom it groups with. Rebuilt by `rebuild_metadata`."""
     opened = stores.open()
     manifest = opened.batches.read_manifest(stored.manifest_key, stored.manifest_sha256)
-    opened.lesions.replace_batch(manifest)
-    state = publish(opened)
+    opened.lesions.replace_batch(stored.batch_id, manifest)
+    state = opened.catalogue.publish(opened.lesions, datetime.now(UTC))
     opened.ledger.close_batch(stored.batch_id, datetime.now(UTC))
     context.log.info("%s: catalogue holds %d rows, %d may be trained on", stored.batch_id, state.rows, state.trainable)
-    newest = [row for row in opened.lesions.read().slice(0, 2000).to_pylist() if row["batch_id"] == stored.batch_id]
+    sample = opened.catalogue.query(f"SELECT {', '.join(SAMPLE)} FROM lesions_data WHERE batch_id = ? LIMIT 8",
+                                    [stored.batch_id])
     return dg.MaterializeResult(value=stored, metadata={
         "dagster/row_count": state.rows, "dagster/column_schema": COLUMN_SCHEMA, "trainable": state.trainable,
         "content_digest": state.content_digest, "trainable_digest": state.trainable_digest,
-        "manifest_sha256": stored.manifest_sha256, "sample": table(newest[:8], SAMPLE),
+        "manifest_sha256": stored.manifest_sha256, "sample": table(sample.to_pylist() if sample else [], SAMPLE),
     })
-
-
-def publish(stores: Stores) -> CatalogueState:
-    """Put the table where everyone reads it, and say what it holds."""
-    return stores.catalogue.publish(stores.lesions.read(), stores.settings.dataset.labels)

@@ -24,7 +24,8 @@ def images(
     delivery = opened.batches.read_delivery(landed.batch_id)
     root = Path(delivery.root) if delivery else opened.settings.home.landing
     paths = {file_id: root / name for file_id, name in opened.batches.read_names(landed.batch_id).items()}
-    stored = store_images(rows, paths, opened.catalogue.addresses(), opened.objects, opened.images_bucket)
+    sha256s = {row["sha256"] for row in rows if not row["reason"]}
+    stored = store_images(rows, paths, opened.catalogue.addresses(sha256s), opened.objects, opened.images_bucket)
     key, sha256 = opened.batches.write_manifest(landed.batch_id, "manifest", stored)
     good = [row for row in stored if not row["reason"]]
     late = [{"file_id": row["file_id"], "reason": row["reason"]}

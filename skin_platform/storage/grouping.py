@@ -1,0 +1,115 @@
+"""Groups in the catalogue: which images show the same patient, lesion or picture, kept as images come and go.
+
+Here: links, near-duplicates and groups of the images that a change touches, inside the change's transaction.
+Not here: what joins (``core.groups``), what looks alike (``core.fingerprints``), the rows themselves (``storage.lesions``).
+
+Only groups that the changed images belonged to or now link to are looked at, so that a batch costs what is new. All lookups
+are scans of columns of numbers: 8 MB for a million images, some milliseconds.
+"""
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from skin_platform.core.fingerprints import alike_pairs, bands
+from skin_platform.core.groups import joined
+
+MAX_CANDIDATES = 200_000  # pairs that are compared at a time: 50 MB
+LINKS = " UNION ALL ".join(
+    f"SELECT md5_number_lower('{kind}:' || {kind}) AS link, image_key FROM after WHERE {kind} IS NOT NULL"
+    for kind in ("patient_id", "lesion_id"))
+
+
+def regroup(db: duckdb.DuckDBPyConnection) -> None:
+    """Give the rows of ``after`` their groups, and take rows into ``before`` and ``after`` whose group changes with them."""
+    _replace_links(db)
+    _replace_fingerprints(db)
+    _find_near_duplicates(db)
+    _collect_members(db)
+    images = [row[0] for row in db.execute("SELECT image_key FROM members").fetchall()]
+    links = db.execute("SELECT DISTINCT link, image_key FROM metadata.links SEMI JOIN members USING (image_key)").fetchall()
+    pairs = db.execute("SELECT image_key, other_key FROM metadata.near_duplicates "
+                       "SEMI JOIN members USING (image_key)").fetchall()
+    groups = joined(images, links, pairs)
+    db.register("grouping", pa.table({"image_key": pa.array(groups.keys(), pa.uint64()),
+                                      "group_key": pa.array(groups.values(), pa.uint64())}))
+    moved = ("FROM metadata.lesions_data t JOIN grouping g USING (image_key) WHERE t.group_key <> g.group_key "
+             "AND t.image_key NOT IN (SELECT image_key FROM affected)")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE moved AS SELECT t.* {moved}")
+    db.execute("INSERT INTO before SELECT * FROM moved")
+    db.execute("INSERT INTO after SELECT * FROM moved")
+    db.execute("UPDATE after SET group_key = g.group_key, group_id = format('{:016x}', g.group_key) "
+               "FROM grouping g WHERE g.image_key = after.image_key")
+    db.unregister("grouping")
+
+
+def _replace_links(db: duckdb.DuckDBPyConnection) -> None:
+    """The links of the affected images, and the images that share one with them."""
+    db.execute("DELETE FROM metadata.links WHERE image_key IN (SELECT image_key FROM before)")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE new_links AS SELECT DISTINCT link, image_key FROM ({LINKS})")
+    db.execute("INSERT INTO metadata.links SELECT * FROM new_links")
+    db.execute("CREATE OR REPLACE TEMP TABLE neighbours AS SELECT DISTINCT image_key FROM metadata.links "
+               "WHERE link IN (SELECT link FROM new_links)")
+
+
+def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
+    """Fingerprints and bands of images that came, none of those that went. What an image shows never changes."""
+    db.execute("CREATE OR REPLACE TEMP TABLE gone AS SELECT DISTINCT image_key FROM before ANTI JOIN after USING (image_key)")
+    if db.execute("SELECT count(*) FROM gone").fetchall()[0][0]:
+        for table in ("fingerprints", "bands", "near_duplicates"):
+            db.execute(f"DELETE FROM metadata.{table} WHERE image_key IN (SELECT image_key FROM gone)")
+        db.execute("DELETE FROM metadata.near_duplicates WHERE other_key IN (SELECT image_key FROM gone)")
+    come = db.execute("SELECT image_key, first(perceptual_hash) FROM after ANTI JOIN before USING (image_key) "
+                      "WHERE perceptual_hash IS NOT NULL GROUP BY image_key").fetchall()
+    keys = [(band, image) for image, text in come for band in bands(text)]
+    db.register("come", pa.table({"image_key": pa.array([image for image, _ in come], pa.uint64()),
+                                  "fingerprint": pa.array([bytes.fromhex(text) for _, text in come], pa.binary())}))
+    db.register("come_bands", pa.table({"band": pa.array([band for band, _ in keys], pa.int64()),
+                                        "image_key": pa.array([image for _, image in keys], pa.uint64())}))
+    db.execute("INSERT INTO metadata.fingerprints SELECT * FROM come")
+    db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS SELECT * FROM come_bands")
+    db.execute("INSERT INTO metadata.bands SELECT * FROM new_bands")
+    db.unregister("come")
+    db.unregister("come_bands")
+
+
+def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
+    """Compare each new image with those that share a band, and keep the pairs that look alike, both ways round."""
+    db.execute("CREATE OR REPLACE TEMP TABLE candidates AS SELECT DISTINCT n.image_key AS image_key, b.image_key AS other_key "
+               "FROM new_bands n JOIN metadata.bands b USING (band) WHERE n.image_key <> b.image_key")
+    for images, others, firsts, seconds in _candidates(db):
+        alike = alike_pairs(firsts, seconds)
+        found = pa.table({"image_key": images[alike], "other_key": others[alike]})
+        db.register("found", found)
+        db.execute("INSERT INTO metadata.near_duplicates SELECT * FROM found ANTI JOIN metadata.near_duplicates "
+                   "USING (image_key, other_key)")
+        db.execute("INSERT INTO metadata.near_duplicates SELECT other_key, image_key FROM found ANTI JOIN "
+                   "(SELECT image_key AS other_key, other_key AS image_key FROM metadata.near_duplicates) "
+                   "USING (image_key, other_key)")
+        db.unregister("found")
+    db.execute("INSERT INTO neighbours SELECT other_key FROM metadata.near_duplicates SEMI JOIN after USING (image_key)")
+
+
+def _candidates(db: duckdb.DuckDBPyConnection) -> Iterator[tuple[np.ndarray, ...]]:
+    """Image keys and fingerprints (uint8, one row an image) of both sides of candidate pairs, a bounded number at a time."""
+    total = db.execute("SELECT count(*) FROM candidates").fetchall()[0][0]
+    for start in range(0, total, MAX_CANDIDATES):
+        part = db.execute(
+            "SELECT c.image_key, c.other_key, a.fingerprint, b.fingerprint FROM "
+            "(SELECT * FROM candidates ORDER BY image_key, other_key LIMIT ? OFFSET ?) c "
+            "JOIN metadata.fingerprints a ON a.image_key = c.image_key "
+            "JOIN metadata.fingerprints b ON b.image_key = c.other_key",
+            [MAX_CANDIDATES, start]).to_arrow_table()
+        blobs = [np.frombuffer(b"".join(part[at].to_pylist()), np.uint8).reshape(len(part), -1) for at in (2, 3)]
+        yield part[0].to_numpy(), part[1].to_numpy(), blobs[0], blobs[1]
+
+
+def _collect_members(db: duckdb.DuckDBPyConnection) -> None:
+    """The images of every group that the change touches, as they are after it."""
+    db.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT group_key FROM metadata.lesions_data "
+               "WHERE image_key IN (SELECT image_key FROM neighbours UNION SELECT image_key FROM before)")
+    db.execute("CREATE OR REPLACE TEMP TABLE members AS SELECT image_key FROM after UNION "
+               "SELECT image_key FROM metadata.lesions_data WHERE group_key IN (SELECT group_key FROM touched) "
+               "AND image_key NOT IN (SELECT image_key FROM gone)")

@@ -1,0 +1,98 @@
+"""The SQL of the lesions table: DDL, derivation from landed files, digests, all from the one schema.
+
+Here: text. Not here: running it (``storage.lesions``), groups (``storage.grouping``).
+
+Internal columns stand behind the declared ones: ``image_key`` and ``group_key`` are the first 64 bits of the SHA-256 and of the
+group id (numbers of eight bytes are looked through ten times as fast as texts of 64), ``revision`` is the change of the table
+that wrote the row last.
+"""
+
+from collections.abc import Sequence
+
+from skin_platform.core.lesions import FILLED_LATER, KEY, LESIONS_DATA, MANIFEST_COLUMNS, Column
+
+DECLARED = tuple(column.name for column in LESIONS_DATA)
+COLUMNS = ", ".join(DECLARED)
+KEYS = ", ".join(KEY)
+IMAGE_KEY = "('0x' || sha256[1:16])::UBIGINT"
+ORDER = "ORDER BY ingested_at, batch_id, file_id"
+DERIVED = {"group_id": "''", "erased_at": "NULL", "exclusion": "NULL"}
+INTERNAL = (Column("image_key", "UBIGINT", ""), Column("group_key", "UBIGINT", ""), Column("revision", "BIGINT", ""))
+
+
+def _create(table: str, columns: Sequence[Column]) -> str:
+    inner = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+    return f"CREATE TABLE IF NOT EXISTS metadata.{table} ({inner})"
+
+
+DDL = (
+    "CREATE SCHEMA IF NOT EXISTS metadata",
+    _create("landed_files", (*MANIFEST_COLUMNS, INTERNAL[0])),
+    _create("lesions_data", (*LESIONS_DATA, *INTERNAL)),
+    "CREATE TABLE IF NOT EXISTS metadata.batches (batch_id VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS metadata.removed (sha256 VARCHAR, label VARCHAR, revision BIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.resolutions "
+    "(sha256 VARCHAR, label VARCHAR, labels VARCHAR[], who VARCHAR, why VARCHAR, resolved_at VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS metadata.links (link UBIGINT, image_key UBIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.fingerprints (image_key UBIGINT, fingerprint BLOB)",
+    "CREATE TABLE IF NOT EXISTS metadata.bands (band BIGINT, image_key UBIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.near_duplicates (image_key UBIGINT, other_key UBIGINT)",
+    # one row: which table this is (a rebuilt one is another) and how often it was changed
+    "CREATE TABLE IF NOT EXISTS metadata.revisions (table_id VARCHAR, revision BIGINT)",
+    "INSERT INTO metadata.revisions SELECT uuid()::VARCHAR, 0 WHERE NOT EXISTS (FROM metadata.revisions)",
+    'CREATE TABLE IF NOT EXISTS metadata.label_sums (label VARCHAR, "rows" BIGINT, trainable BIGINT, '
+    "content_high UBIGINT, content_low UBIGINT, trainable_high UBIGINT, trainable_low UBIGINT)",
+)
+EMPTIED_BY_A_REBUILD = ("landed_files", "lesions_data", "batches", "removed", "resolutions", "links", "fingerprints", "bands",
+                        "near_duplicates", "revisions", "label_sums")
+
+
+def _text(names: Sequence[str]) -> str:
+    """The values as one text that no other values give: separated by U+001F, U+001E where there is none."""
+    return f"concat_ws(chr(31), {', '.join(f'coalesce({name}::VARCHAR, chr(30))' for name in names)})"
+
+
+CONTENT = _text(DECLARED)
+TRAINABLE = _text(("sha256", "label", "group_id"))
+IS_TRAINABLE = "(exclusion IS NULL AND erased_at IS NULL)"
+
+
+def sums(source: str) -> str:
+    """SELECT of the rows, digests (two sums of 64-bit halves of MD5) and trainable ones of ``source`` by label.
+
+    The digest of a set of rows is the sum of the digests of its rows modulo 2^64, half by half (MSet-Add-Hash, Clarke et al.
+    2003): a change of a few rows costs those few. It notices a change; it is no proof against a forger.
+    """
+    usable = f" FILTER (WHERE {IS_TRAINABLE})"
+    parts = [f"sum(md5_number_{half}({text})){where} AS {name}_{half}"
+             for name, text, where in (("content", CONTENT, ""), ("trainable", TRAINABLE, usable))
+             for half in ("upper", "lower")]
+    return f'SELECT label, count(*) AS "rows", count(*){usable} AS trainable, {", ".join(parts)} FROM {source} GROUP BY label'
+
+
+def derive() -> str:
+    """SELECT that makes table rows of the landed files of ``affected`` images: the first counts, later ones fill in gaps."""
+    parts = []
+    for name in DECLARED:
+        if name in KEY:
+            parts.append(name)
+        elif name in DERIVED:
+            parts.append(f"{DERIVED[name]}::VARCHAR AS {name}")
+        else:
+            present = f" FILTER (WHERE {name} IS NOT NULL)" if name in FILLED_LATER else ""
+            parts.append(f"first({name} {ORDER}){present} AS {name}")
+    return (f"SELECT {', '.join(parts)}, first(image_key) AS image_key, 0::UBIGINT AS group_key, 0::BIGINT AS revision "
+            "FROM metadata.landed_files WHERE reason IS NULL AND image_key IN (SELECT image_key FROM affected) "
+            f"GROUP BY {KEYS}")
+
+
+# A person's decision holds for the labels that were known to that person; another label makes a new conflict.
+EXCLUDE = """
+UPDATE after SET exclusion = CASE
+    WHEN r.label IS NULL THEN 'conflict'
+    WHEN r.label <> after.label THEN 'overruled'
+END
+FROM (SELECT sha256, list(label) AS labels FROM after GROUP BY sha256) found
+LEFT JOIN metadata.resolutions r ON r.sha256 = found.sha256 AND list_has_all(r.labels, found.labels)
+WHERE found.sha256 = after.sha256 AND (len(found.labels) > 1 OR r.label IS NOT NULL)
+"""
