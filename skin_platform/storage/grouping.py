@@ -7,7 +7,8 @@ Only groups that the changed images belonged to or now link to are looked at, so
 are scans of columns of numbers: 8 MB for a million images, some milliseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -33,16 +34,32 @@ def regroup(db: duckdb.DuckDBPyConnection) -> None:
     pairs = db.execute("SELECT image_key, other_key FROM metadata.near_duplicates "
                        "SEMI JOIN members USING (image_key)").fetchall()
     groups = joined(images, links, pairs)
-    db.register("grouping", pa.table({"image_key": pa.array(groups.keys(), pa.uint64()),
-                                      "group_key": pa.array(groups.values(), pa.uint64())}))
-    moved = ("FROM metadata.lesions_data t JOIN grouping g USING (image_key) WHERE t.group_key <> g.group_key "
-             "AND t.image_key NOT IN (SELECT image_key FROM affected)")
-    db.execute(f"CREATE OR REPLACE TEMP TABLE moved AS SELECT t.* {moved}")
+    _temporary(db, "grouping", image_key=groups.keys(), group_key=groups.values())
+    take(db, "moved", "metadata.lesions_data", "image_key IN (SELECT m.image_key FROM grouped m JOIN grouping g "
+         "USING (image_key) WHERE m.group_key <> g.group_key AND m.image_key NOT IN (SELECT image_key FROM affected))")
     db.execute("INSERT INTO before SELECT * FROM moved")
     db.execute("INSERT INTO after SELECT * FROM moved")
     db.execute("UPDATE after SET group_key = g.group_key, group_id = format('{:016x}', g.group_key) "
                "FROM grouping g WHERE g.image_key = after.image_key")
-    db.unregister("grouping")
+
+
+def take(db: duckdb.DuckDBPyConnection, name: str, table: str, where: str) -> None:
+    """CREATE TEMP TABLE ``name`` of the rows of ``table`` that meet a condition on its numbers.
+
+    A join would read every column of all rows before it compares: so the row ids first, and nothing more where there is none.
+    """
+    db.execute(f"CREATE OR REPLACE TEMP TABLE row_ids AS SELECT rowid AS id FROM {table} WHERE {where}")
+    [(count,)] = db.execute("SELECT count(*) FROM row_ids").fetchall()
+    found = "WHERE rowid IN (SELECT id FROM row_ids)" if count else "LIMIT 0"
+    db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {table} {found}")
+
+
+def _temporary(db: duckdb.DuckDBPyConnection, name: str, **columns: Collection[Any]) -> None:
+    """A temporary table of 64-bit keys; not the Arrow table itself, into which DuckDB pushes filters that overflow in it."""
+    types = {"band": pa.int64(), "fingerprint": pa.binary()}
+    db.register("passing", pa.table({key: pa.array(values, types.get(key, pa.uint64())) for key, values in columns.items()}))
+    db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM passing")
+    db.unregister("passing")
 
 
 def _replace_links(db: duckdb.DuckDBPyConnection) -> None:
@@ -64,15 +81,10 @@ def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
     come = db.execute("SELECT image_key, first(perceptual_hash) FROM after ANTI JOIN before USING (image_key) "
                       "WHERE perceptual_hash IS NOT NULL GROUP BY image_key").fetchall()
     keys = [(band, image) for image, text in come for band in bands(text)]
-    db.register("come", pa.table({"image_key": pa.array([image for image, _ in come], pa.uint64()),
-                                  "fingerprint": pa.array([bytes.fromhex(text) for _, text in come], pa.binary())}))
-    db.register("come_bands", pa.table({"band": pa.array([band for band, _ in keys], pa.int64()),
-                                        "image_key": pa.array([image for _, image in keys], pa.uint64())}))
-    db.execute("INSERT INTO metadata.fingerprints SELECT * FROM come")
-    db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS SELECT * FROM come_bands")
-    db.execute("INSERT INTO metadata.bands SELECT * FROM new_bands")
-    db.unregister("come")
-    db.unregister("come_bands")
+    _temporary(db, "come", image_key=[image for image, _ in come], fingerprint=[bytes.fromhex(text) for _, text in come])
+    _temporary(db, "new_bands", band=[band for band, _ in keys], image_key=[image for _, image in keys])
+    db.execute("INSERT INTO metadata.fingerprints FROM come")
+    db.execute("INSERT INTO metadata.bands FROM new_bands")
 
 
 def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
@@ -81,14 +93,12 @@ def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
                "FROM new_bands n JOIN metadata.bands b USING (band) WHERE n.image_key <> b.image_key")
     for images, others, firsts, seconds in _candidates(db):
         alike = alike_pairs(firsts, seconds)
-        found = pa.table({"image_key": images[alike], "other_key": others[alike]})
-        db.register("found", found)
+        _temporary(db, "found", image_key=images[alike], other_key=others[alike])
         db.execute("INSERT INTO metadata.near_duplicates SELECT * FROM found ANTI JOIN metadata.near_duplicates "
                    "USING (image_key, other_key)")
         db.execute("INSERT INTO metadata.near_duplicates SELECT other_key, image_key FROM found ANTI JOIN "
                    "(SELECT image_key AS other_key, other_key AS image_key FROM metadata.near_duplicates) "
                    "USING (image_key, other_key)")
-        db.unregister("found")
     db.execute("INSERT INTO neighbours SELECT other_key FROM metadata.near_duplicates SEMI JOIN after USING (image_key)")
 
 
@@ -110,6 +120,6 @@ def _collect_members(db: duckdb.DuckDBPyConnection) -> None:
     """The images of every group that the change touches, as they are after it."""
     db.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT group_key FROM metadata.lesions_data "
                "WHERE image_key IN (SELECT image_key FROM neighbours UNION SELECT image_key FROM before)")
-    db.execute("CREATE OR REPLACE TEMP TABLE members AS SELECT image_key FROM after UNION "
-               "SELECT image_key FROM metadata.lesions_data WHERE group_key IN (SELECT group_key FROM touched) "
-               "AND image_key NOT IN (SELECT image_key FROM gone)")
+    db.execute("CREATE OR REPLACE TEMP TABLE grouped AS SELECT DISTINCT image_key, group_key FROM metadata.lesions_data "
+               "WHERE group_key IN (SELECT group_key FROM touched) AND image_key NOT IN (SELECT image_key FROM gone)")
+    db.execute("CREATE OR REPLACE TEMP TABLE members AS SELECT image_key FROM after UNION SELECT image_key FROM grouped")

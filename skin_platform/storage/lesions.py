@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from skin_platform.core.conflicts import Resolution
-from skin_platform.storage.grouping import regroup
+from skin_platform.storage.grouping import regroup, take
 from skin_platform.storage.lesions_sql import COLUMNS, DDL, EMPTIED_BY_A_REBUILD, EXCLUDE, IMAGE_KEY, KEYS, derive, sums
 from skin_platform.storage.revisions import Changes, LabelSums, read_changes
 
@@ -117,8 +117,8 @@ def _decide(db: duckdb.DuckDBPyConnection, resolutions: Sequence[Resolution]) ->
 
 def _derive_anew(db: duckdb.DuckDBPyConnection) -> None:
     """Derive the ``affected`` images from the landed files; write what differs under a new revision."""
-    db.execute("CREATE OR REPLACE TEMP TABLE before AS SELECT * FROM metadata.lesions_data "
-               "WHERE image_key IN (SELECT image_key FROM affected)")
+    take(db, "before", "metadata.lesions_data", "image_key IN (FROM affected)")
+    take(db, "delivered", "metadata.landed_files", "image_key IN (FROM affected)")  # refused ones have no key
     db.execute(f"CREATE OR REPLACE TEMP TABLE after AS {derive()}")
     db.execute(EXCLUDE)
     regroup(db)

@@ -71,7 +71,7 @@ def sums(source: str) -> str:
 
 
 def derive() -> str:
-    """SELECT that makes table rows of the landed files of ``affected`` images: the first counts, later ones fill in gaps."""
+    """SELECT that makes table rows of the landed files in ``delivered``: the first counts, later ones fill in gaps."""
     parts = []
     for name in DECLARED:
         if name in KEY:
@@ -82,8 +82,7 @@ def derive() -> str:
             present = f" FILTER (WHERE {name} IS NOT NULL)" if name in FILLED_LATER else ""
             parts.append(f"first({name} {ORDER}){present} AS {name}")
     return (f"SELECT {', '.join(parts)}, first(image_key) AS image_key, 0::UBIGINT AS group_key, 0::BIGINT AS revision "
-            "FROM metadata.landed_files WHERE reason IS NULL AND image_key IN (SELECT image_key FROM affected) "
-            f"GROUP BY {KEYS}")
+            f"FROM delivered GROUP BY {KEYS}")
 
 
 # A person's decision holds for the labels that were known to that person; another label makes a new conflict.
