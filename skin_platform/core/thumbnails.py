@@ -1,0 +1,119 @@
+"""Thumbnails: small squares of luminance, compared however they are turned.
+
+Here: reducing, structure, and the distance of two once laid over each other.
+Not here: what is stored of a picture and what counts as alike (``core.fingerprints``), finding what to compare
+(``core.near_duplicates``).
+
+Points of a thumbnail lie between -1 and 1 on both axes.
+"""
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 11
+LIKELY = 0.5  # correlation from which two thumbnails are laid over each other at all: 99 in 100 cropped copies reach 0.77
+STEPS = 2  # of laying over; crops of 5 % a side need the second
+STIFFNESS = 0.2  # how much a move has to explain
+
+Floats = NDArray[np.float64]
+
+
+def _points() -> Floats:
+    return (np.arange(SIDE) + 0.5) / SIDE * 2 - 1
+
+
+def cosines(at: Floats) -> Floats:
+    """The waves of the DCT-II (orthonormal over the points) at any positions: ... x SIDE."""
+    waves = np.cos(np.pi * (at[..., None] + 1) / 2 * np.arange(SIDE)) * np.sqrt(2 / SIDE)
+    waves[..., 0] /= np.sqrt(2)
+    return cast(Floats, waves)
+
+
+def _whitening() -> Floats:
+    """The linear map that raises each wave by its frequency, as photographs are the weaker the finer."""
+    basis = cosines(_points()).T
+    frequency = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE)).ravel()
+    both = np.kron(basis, basis)
+    return cast(Floats, both.T @ (frequency[:, None] * both))
+
+
+def _inner() -> Floats:
+    """1 inside and 0 on the outermost points, which a crop takes away."""
+    inside = np.zeros((SIDE, SIDE))
+    inside[1:-1, 1:-1] = 1
+    return inside.ravel()
+
+
+POINTS = _points()
+WAVES = cosines(POINTS).T
+WHITEN = (_whitening() * _inner()[:, None]).T
+
+
+def reduced(grey: Floats) -> Floats:
+    """A square picture (a whole multiple of SIDE a side) as a thumbnail, weighted by triangles that overlap."""
+    size = len(grey)
+    at = (np.arange(size) + 0.5) / size * SIDE
+    weights = np.clip(1 - np.abs(at - np.arange(SIDE)[:, None] - 0.5), 0, None)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return cast(Floats, weights @ grey @ weights.T)
+
+
+def structure(planes: Floats) -> Floats:
+    """Root mean square of what no evenly rising plane explains, of each thumbnail (n x SIDE x SIDE), in its own unit."""
+    flat = np.stack([np.ones((SIDE, SIDE)), np.tile(POINTS, (SIDE, 1)), np.tile(POINTS[:, None], (1, SIDE))]).reshape(3, -1)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    rows = planes.reshape(len(planes), -1)
+    return cast(Floats, np.sqrt(((rows - rows @ flat.T @ flat) ** 2).mean(axis=1)))
+
+
+def turned(planes: Floats) -> Floats:
+    """The eight turns and mirrorings of each thumbnail: n x 8 x SIDE x SIDE."""
+    both = (planes, np.swapaxes(planes, -1, -2))
+    return np.stack([view for p in both for view in (p, p[:, ::-1], p[:, :, ::-1], p[:, ::-1, ::-1])], axis=1)
+
+
+def distances(first: Floats, second: Floats) -> Floats:
+    """How much of each pair of thumbnails (n x SIDE x SIDE) differs: 0 for the same picture, 2 for unlikely pairs.
+
+    Of the eight turns the two that correlate best are laid over ``first`` (Lucas and Kanade 1981).
+    """
+    views = turned(second)
+    a = _unit(first.reshape(len(first), -1) @ WHITEN)
+    b = _unit(views.reshape(len(first), 8, -1) @ WHITEN)
+    correlation = np.einsum("np,ngp->ng", a, b)
+    best = np.full(len(first), 2.0)
+    for turn in np.argsort(-correlation, axis=1)[:, :2].T:
+        at = np.flatnonzero(correlation[np.arange(len(first)), turn] > LIKELY)
+        best[at] = np.minimum(best[at], _laid_over(first[at], views[at, turn[at]]))
+    return best
+
+
+def _laid_over(first: Floats, second: Floats) -> Floats:
+    """What remains of the difference once both are moved and stretched towards each other, half the way each."""
+    move = np.zeros((len(first), 4))  # right, down, wider, higher
+    rest = np.zeros(len(first))
+    for _ in range(STEPS):
+        a, b = _moved(first, -move / 2), _moved(second, move / 2)
+        a /= np.linalg.norm(a.reshape(len(a), -1) @ WHITEN, axis=1)[:, None, None] + 1e-9
+        b /= np.linalg.norm(b.reshape(len(b), -1) @ WHITEN, axis=1)[:, None, None] + 1e-9
+        down, right = np.gradient((a + b) / 2, POINTS, POINTS, axis=(1, 2))
+        slopes = np.stack([right, down, right * POINTS, down * POINTS[:, None]], axis=1).reshape(len(a), 4, -1) @ WHITEN
+        difference = (b - a).reshape(len(a), -1) @ WHITEN
+        matrix = slopes @ slopes.transpose(0, 2, 1) + STIFFNESS * np.eye(4)
+        wanted = -np.einsum("nkp,np->nk", slopes, difference) - STIFFNESS * move
+        step = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
+        move += step
+        rest = ((difference + np.einsum("nkp,nk->np", slopes, step)) ** 2).sum(axis=1)
+    return rest
+
+
+def _moved(planes: Floats, move: Floats) -> Floats:
+    across = POINTS * (1 + move[:, 2:3]) + move[:, 0:1]
+    along = POINTS * (1 + move[:, 3:4]) + move[:, 1:2]
+    return cosines(along) @ (WAVES @ planes @ WAVES.T) @ cosines(across).transpose(0, 2, 1)
+
+
+def _unit(rows: Floats) -> Floats:
+    return cast(Floats, rows / (np.linalg.norm(rows, axis=-1, keepdims=True) + 1e-9))
