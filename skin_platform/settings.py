@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     skin_max_image_bytes: int = Field(50_000_000, ge=1, description="Refuse larger files")
     skin_max_image_pixels: int = Field(50_000_000, ge=1, description="Refuse images of more pixels")
     skin_min_image_side_px: int = Field(16, ge=1, description="Refuse images with a shorter side")
+    skin_cache_bytes: int = Field(20_000_000_000, ge=0, description="Images kept on this machine, in bytes at most")
 
     s3_endpoint: str | None = Field(None, description="URL of an S3 endpoint; empty: a local folder under SKIN_HOME")
     s3_region: str = Field("us-east-1", description="Region of the S3 endpoint")

@@ -1,12 +1,14 @@
 """Model files in the object store: checkpoints and the reports that belong to them, verified by SHA-256.
 
+Here: the files of a training run. Not here: the versions that people name (``storage.versions``).
+
     <models bucket>/skin/models/<run id>/model.ckpt
     <models bucket>/skin/models/<run id>/evaluation.json
 """
 
 import hashlib
 
-from skin_platform.storage.objects import ObjectStore, StorageError
+from skin_platform.storage.objects import ObjectStore
 
 
 class ModelFiles:
@@ -24,8 +26,4 @@ class ModelFiles:
 
     def read(self, key: str, sha256: str) -> bytes:
         """The bytes under ``key``; raises ``StorageError`` where they are not those of ``sha256``."""
-        data = self._objects.download_file(self._bucket, key)
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
-            raise StorageError(f"s3://{self._bucket}/{key} is damaged: its SHA-256 is {found}, recorded was {sha256}")
-        return data
+        return self._objects.download_verified(self._bucket, key, sha256)

@@ -1,48 +1,22 @@
 """Objects: one store with nine operations, the same over S3 and over a local folder.
 
-Here: buckets and objects through obstore, bucket administration through boto3, credentials that fail clearly.
-Not here: what the objects mean (``storage.batches``, ``storage.datasets``, ``storage.models``), the image cache.
-
-A local folder keeps an object's metadata in ``<bucket>/.metadata/<key>.json``, since files have none.
+Here: buckets and objects. Not here: the places that they lie in (``storage.endpoint``, ``storage.folder``), the words of an
+error (``storage.faults``), what the objects mean (``storage.batches``, ``storage.datasets``, ``storage.models``).
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, unquote
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import LocalStore, S3Store
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-T = TypeVar("T")
-METADATA_FOLDER = ".metadata"
-REFUSED_KEYS = ("status code: 403", "status code: 401", "(403) when calling", "(401) when calling", "InvalidAccessKeyId",
-                "SignatureDoesNotMatch", "AccessDenied")
-
-
-class StorageError(RuntimeError):
-    """The object store cannot do what was asked; the message names the place and the remedy, never a secret."""
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """Where an S3 endpoint is and how to sign for it."""
-
-    endpoint: str
-    access_key: str
-    secret_key: str
-    region: str = "us-east-1"
-
-    def __post_init__(self) -> None:
-        if not self.endpoint.startswith(("http://", "https://")):
-            raise StorageError(f"S3_ENDPOINT is '{self.endpoint}': it must begin with http:// or https://")
+from skin_platform.storage.buckets import S3Access
+from skin_platform.storage.endpoint import Endpoint
+from skin_platform.storage.faults import StorageError, translated
+from skin_platform.storage.folder import Folder
 
 
 @dataclass(frozen=True)
@@ -57,173 +31,98 @@ class ObjectStore:
     """Buckets of objects on S3 or in a local folder. Every error of the store comes out as ``StorageError``."""
 
     def __init__(self, place: S3Access | Path) -> None:
-        self._place = place
-        self._open: dict[str, LocalStore | S3Store] = {}
+        self._place = Folder(place) if isinstance(place, Path) else Endpoint(place)
 
     @property
     def is_local(self) -> bool:
         """True where a local folder stands in for S3."""
-        return isinstance(self._place, Path)
+        return self._place.is_local
 
     @property
     def address(self) -> str:
         """The endpoint or folder, for messages."""
-        return str(self._place) if isinstance(self._place, Path) else self._place.endpoint
+        return self._place.address
 
     def create_bucket(self, bucket: str) -> None:
         """Create ``bucket``; does nothing where it is there already."""
-        if isinstance(self._place, Path):
-            (self._place / bucket).mkdir(parents=True, exist_ok=True)
-        elif not self.bucket_exists(bucket):
-            self._administer(lambda client: client.create_bucket(Bucket=bucket), bucket)
+        self._place.create(bucket)
 
     def bucket_exists(self, bucket: str) -> bool:
-        """True where ``bucket`` is there and may be read."""
-        if isinstance(self._place, Path):
-            return (self._place / bucket).is_dir()
-        found = self._administer(lambda client: [b.get("Name") for b in client.list_buckets()["Buckets"]], bucket)
-        return bucket in found
+        """True where ``bucket`` is there, False where it is not; ``StorageError`` where the store refuses to say."""
+        return self._place.exists(bucket)
 
-    def upload_file(self, bucket: str, key: str, data: bytes | Path, metadata: Mapping[str, str] | None = None) -> None:
-        """Store ``data`` (bytes, or the file at a path) under ``key``, whole or not at all, with ``metadata``."""
-        metadata = dict(metadata or {})
-        store = self._bucket(bucket)
+    def upload_file(self, bucket: str, key: str, data: bytes | Path, metadata: Mapping[str, str] | None = None, *,
+                    only_if_absent: bool = False) -> None:
+        """Store ``data`` (bytes, or the file at a path) under ``key``, whole or not at all, with ``metadata``.
+
+        What is over 5 MB goes up in parts, and a file is read as they do. With ``only_if_absent`` raises ``FileExistsError``
+        where there is such an object already: at one stroke in a local folder and on endpoints that know ``If-None-Match``
+        (AWS, MinIO). Others (rclone) ignore it; there another process may come between the question and the upload. Such an
+        upload is one part: meant for small objects. Raises ``KeyError`` where there is no such bucket.
+        """
+        if isinstance(data, Path) and not data.is_file():
+            raise FileNotFoundError(f"{data} is not there, or is no file")
+        if only_if_absent and self.object_exists(bucket, key):
+            raise FileExistsError(f"s3://{bucket}/{key} is there already")
+        put = self._place.put_if_absent if only_if_absent else self._place.put
         with self._translated(bucket, key):
-            if isinstance(store, S3Store):
-                # header values must be ASCII; labels need not be
-                headers = {name: quote(value, safe=" /:;,") for name, value in metadata.items()}
-                obstore.put(store, key, data, attributes=headers)
-                return
-            obstore.put(store, key, data)
-            if metadata:
-                obstore.put(store, f"{METADATA_FOLDER}/{key}.json", json.dumps(metadata).encode())
-                return
-        self._delete(bucket, f"{METADATA_FOLDER}/{key}.json")  # what the former object under this key was given
+            put(bucket, key, data, dict(metadata or {}))
 
     def download_file(self, bucket: str, key: str) -> bytes:
         """The bytes under ``key``; raises ``KeyError`` where there is no such object."""
         with self._translated(bucket, key):
-            return bytes(obstore.get(self._bucket(bucket), key).bytes())
+            return bytes(obstore.get(self._place.opened(bucket), key).bytes())
+
+    def download_verified(self, bucket: str, key: str, sha256: str) -> bytes:
+        """The bytes under ``key`` whose SHA-256 is ``sha256``; asked for once more where they came damaged.
+
+        Raises ``StorageError`` where the object itself does not have these bytes, ``KeyError`` where there is none.
+        """
+        found = ""
+        for _ in range(2):
+            data = self.download_file(bucket, key)
+            found = hashlib.sha256(data).hexdigest()
+            if found == sha256:
+                return data
+        raise StorageError(f"s3://{bucket}/{key} is damaged: its SHA-256 is {found}, expected was {sha256}")
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """The objects whose key begins with ``prefix`` (whole folders), by key."""
         with self._translated(bucket, prefix):
             found = [
                 StoredObject(entry["path"], entry["size"])
-                for chunk in obstore.list(self._bucket(bucket), prefix or None)
+                for chunk in obstore.list(self._place.opened(bucket), prefix or None)
                 for entry in chunk
-                if not entry["path"].startswith(f"{METADATA_FOLDER}/")
+                if not self._place.is_hidden(entry["path"])
             ]
         yield from sorted(found, key=lambda item: item.key)
 
     def delete_object(self, bucket: str, key: str) -> None:
         """Remove the object and its metadata; does nothing where it is gone already."""
-        keys = [key] if not self.is_local else [key, f"{METADATA_FOLDER}/{key}.json"]
-        for name in keys:
-            self._delete(bucket, name)
+        with self._translated(bucket, key):
+            self._place.delete(bucket, key)
 
     def get_object_metadata(self, bucket: str, key: str) -> dict[str, str]:
         """The metadata given at upload, plus ``size_bytes``; raises ``KeyError`` where there is no such object."""
         with self._translated(bucket, key):
-            store = self._bucket(bucket)
-            size = {"size_bytes": str(obstore.head(store, key)["size"])}
-            if isinstance(store, S3Store):
-                attributes = obstore.get(store, key).attributes
-                known = {"Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language", "Cache-Control"}
-                return {k: unquote(v) for k, v in attributes.items() if k not in known} | size
-        try:
-            return dict(json.loads(self.download_file(bucket, f"{METADATA_FOLDER}/{key}.json"))) | size
-        except KeyError:
-            return size
+            return self._place.metadata(bucket, key)
 
     def object_exists(self, bucket: str, key: str) -> bool:
         """True where there is an object under ``key``."""
         try:
             with self._translated(bucket, key):
-                obstore.head(self._bucket(bucket), key)
+                obstore.head(self._place.opened(bucket), key)
         except KeyError:
             return False
         return True
 
     def get_presigned_url(self, bucket: str, key: str, expires: timedelta = timedelta(hours=1)) -> str:
         """A URL that reads the object without a key for ``expires``; ``file://`` on a local folder."""
-        store = self._bucket(bucket)
-        if isinstance(self._place, Path) or isinstance(store, LocalStore):
-            return (Path(self.address) / bucket / key).resolve().as_uri()
         with self._translated(bucket, key):
-            return str(obstore.sign(store, "GET", key, expires))
+            return self._place.url(bucket, key, expires)
 
-    def _delete(self, bucket: str, key: str) -> None:
-        try:
-            with self._translated(bucket, key):
-                obstore.delete(self._bucket(bucket), key)
-        except KeyError:
-            return
-
-    def _bucket(self, bucket: str) -> LocalStore | S3Store:
-        if bucket not in self._open:
-            if isinstance(self._place, Path):
-                if not self.bucket_exists(bucket):
-                    raise KeyError(f"there is no bucket '{bucket}' in {self._place}")
-                self._open[bucket] = LocalStore(self._place / bucket)
-            else:
-                self._open[bucket] = S3Store(
-                    bucket, endpoint=self._place.endpoint, region=self._place.region,
-                    access_key_id=self._place.access_key, secret_access_key=self._place.secret_key,
-                    virtual_hosted_style_request=False,
-                    client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
-                    retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
-                )
-        return self._open[bucket]
-
-    def _administer(self, action: Callable[["S3Client"], T], bucket: str) -> T:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        assert isinstance(self._place, S3Access)
-        client = boto3.client(
-            "s3", endpoint_url=self._place.endpoint, region_name=self._place.region,
-            aws_access_key_id=self._place.access_key, aws_secret_access_key=self._place.secret_key,
-            config=Config(retries={"max_attempts": 4}, connect_timeout=5, s3={"addressing_style": "path"}),
-        )
-        try:
-            return action(client)
-        except ClientError as error:
-            raise self._explained(bucket, str(error)) from None
-        except BotoCoreError as error:
-            raise self._explained(bucket, f"{type(error).__name__}") from None
-
-    def _translated(self, bucket: str, key: str) -> "_Translated":
-        return _Translated(self, bucket, key)
-
-    def _explained(self, bucket: str, message: str) -> StorageError:
-        """What went wrong, for a person: the endpoint's words may carry the key id and are not repeated."""
-        if self.is_local:
-            return StorageError(f"cannot use bucket '{bucket}' in {self.address}: {message}")
-        if any(sign in message for sign in REFUSED_KEYS):
-            return StorageError(
-                f"{self.address} refused the credentials for bucket '{bucket}': check S3_ACCESS_KEY and S3_SECRET_KEY"
-            )
-        first_line = message.strip().splitlines()[0][:200] if message.strip() else "no answer"
-        return StorageError(f"{self.address} cannot be used (bucket '{bucket}'): check S3_ENDPOINT. {first_line}")
-
-
-class _Translated:
-    """Turns obstore's errors into ``KeyError`` (not there) or ``StorageError`` (everything else)."""
-
-    def __init__(self, store: ObjectStore, bucket: str, key: str) -> None:
-        self._store, self._bucket, self._key = store, bucket, key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        no_bucket = isinstance(error, BaseError) and "NoSuchBucket" in str(error)  # of a listing: a general error
-        if no_bucket or isinstance(error, NotFoundError | FileNotFoundError):
-            raise KeyError(f"s3://{self._bucket}/{self._key} is not there") from None
-        if isinstance(error, BaseError):
-            raise self._store._explained(self._bucket, str(error)) from None
+    def _translated(self, bucket: str, key: str) -> AbstractContextManager[None]:
+        return translated(self.address, bucket, key, is_local=self.is_local)
 
 
 def parse_uri(uri: str) -> tuple[str, str]:

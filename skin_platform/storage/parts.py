@@ -16,8 +16,9 @@ from pathlib import Path
 
 import duckdb
 
+from skin_platform.storage.faults import StorageError
 from skin_platform.storage.lesions_sql import COLUMNS, KEYS
-from skin_platform.storage.objects import ObjectStore, StorageError
+from skin_platform.storage.objects import ObjectStore
 
 KEPT_SECONDS = 3600.0  # a part that nobody on this machine has asked for
 

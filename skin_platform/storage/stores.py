@@ -17,6 +17,7 @@ from skin_platform.core.images import Limits
 from skin_platform.dataset_config import render_dataset_config
 from skin_platform.settings import Settings
 from skin_platform.storage.batches import Batches
+from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.datasets import Datasets
@@ -25,7 +26,7 @@ from skin_platform.storage.landing import claim
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.models import ModelFiles
-from skin_platform.storage.objects import ObjectStore, S3Access
+from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions
 
@@ -52,7 +53,7 @@ class Stores:
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
         self.lesions = LesionsTable(settings.dataset.metadata_database)
-        self.cache = ImageCache(settings.home.cache, self.objects)
+        self.cache = ImageCache(settings.home.cache, self.objects, settings.skin_cache_bytes)
 
     @property
     def images_bucket(self) -> str:
