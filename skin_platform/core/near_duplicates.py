@@ -22,9 +22,9 @@ SHIFTS = 6  # of a centre towards its own neighbourhood's (mean shift; Comaniciu
 FARTHEST = 0.4  # that a centre may lie from the middle, where half the picture is 1
 RADII = (np.arange(10) + 0.5) / 10
 ANGLES = np.arange(32) * 2 * np.pi / 32
-RINGS = ((0.5, 0.3, range(1, 8)), (0.3, 0.12, range(2, 6)))  # middle, width, waves a turn
+RINGS = ((0.65, 0.25, range(1, 8)), (0.35, 0.15, range(2, 6)))  # middle, width, waves a turn
 WAVES_A_TURN = np.concatenate([np.arange(waves.start, waves.stop) for *_, waves in RINGS])
-NOISE = np.array([0.27, 0.20, 0.12, 0.09, 0.07, 0.06, 0.05, 0.22, 0.14, 0.11, 0.09])  # seen on crops of 3 to 5 % a side
+NOISE = np.array([0.32, 0.21, 0.14, 0.11, 0.09, 0.07, 0.06, 0.20, 0.14, 0.11, 0.09])  # seen on crops of 3 to 5 % a side
 
 Floats = NDArray[np.float64]
 
