@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from skin_platform.commands import catalogue, conflicts, generate, ingest, quarantine
+from skin_platform.commands import catalogue, conflicts, generate, ingest, models, quarantine, verify
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.settings import load_settings
@@ -148,3 +148,5 @@ app.command()(conflicts.conflicts)
 app.command()(conflicts.resolve)
 app.command()(catalogue.catalogue)
 app.command()(generate.generate)
+app.command()(verify.verify)
+app.add_typer(models.app, name="models")

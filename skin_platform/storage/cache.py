@@ -127,4 +127,5 @@ class ImageCache:
     def _warn(self, error: OSError) -> None:
         if not self._has_warned:
             self._has_warned = True
-            logger.warning("the image cache in %s cannot be written or read, such images are fetched each time: %s", self._root, error.strerror)
+            logger.warning("the image cache in %s cannot be used as it should, images are fetched again: %s", self._root,
+                           error.strerror)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import obstore
 
@@ -17,6 +18,9 @@ from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.endpoint import Endpoint
 from skin_platform.storage.faults import StorageError, translated
 from skin_platform.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from obstore.store import LocalStore, S3Store
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,19 @@ class ObjectStore:
         put = self._place.put_if_absent if only_if_absent else self._place.put
         with self._translated(bucket, key):
             put(bucket, key, data, dict(metadata or {}))
+
+    def refuses_second_creation(self, bucket: str, key: str) -> bool:
+        """Whether this store itself refuses to create an object that is there; tried on ``key``, which must be free."""
+        with self._translated(bucket, key):
+            self._place.put_if_absent(bucket, key, b"first", {})
+        try:
+            with self._translated(bucket, key):
+                self._place.put_if_absent(bucket, key, b"second", {})
+        except FileExistsError:
+            return True
+        finally:
+            self.delete_object(bucket, key)
+        return False
 
     def download_file(self, bucket: str, key: str) -> bytes:
         """The bytes under ``key``; raises ``KeyError`` where there is no such object."""
@@ -120,6 +137,10 @@ class ObjectStore:
         """A URL that reads the object without a key for ``expires``; ``file://`` on a local folder."""
         with self._translated(bucket, key):
             return self._place.url(bucket, key, expires)
+
+    def opened(self, bucket: str) -> "S3Store | LocalStore":
+        """obstore's client of the bucket, for what these operations do not tell: tags, times (``storage.places``)."""
+        return self._place.opened(bucket)
 
     def _translated(self, bucket: str, key: str) -> AbstractContextManager[None]:
         return translated(self.address, bucket, key, is_local=self.is_local)

@@ -29,6 +29,7 @@ from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions
+from skin_platform.storage.versions import ModelVersions
 
 logger = logging.getLogger(__name__)
 DEFAULT_LABELS = ["irregular", "mottled", "plain"]  # of the synthetic delivery; they name looks, not diagnoses
@@ -52,6 +53,7 @@ class Stores:
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
+        self.versions = ModelVersions(self.objects, settings.s3_bucket_models)
         self.lesions = LesionsTable(settings.dataset.metadata_database)
         self.cache = ImageCache(settings.home.cache, self.objects, settings.skin_cache_bytes)
 

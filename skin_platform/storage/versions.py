@@ -1,32 +1,27 @@
 """Model versions in the object store: named by the second of their making, verified by the SHA-256 in their manifest.
 
-Here: uploading, listing, fetching and deleting versions. Not here: the files of a training run (``storage.models``), which version
-is promoted (the registry writes the aliases).
+Here: uploading, listing, fetching and deleting versions. Not here: how a name is taken (``storage.claims``), the files of a
+training run (``storage.models``), which version is promoted (the registry writes the aliases).
 
     <models bucket>/skin_classifier/<version>/model.ckpt
     <models bucket>/skin_classifier/<version>/training_history.json
     <models bucket>/skin_classifier/<version>/manifest.json            written last: without it there is no version
-    <models bucket>/skin_classifier/claims/<version>/<token>.json      who took the name; stays, so that no name comes twice
     <models bucket>/skin_classifier/aliases/<alias>.json               {"version": …}, alias champion or challenger
 """
 
 import hashlib
 import json
-import random
-import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from skin_platform.storage.claims import claim_second
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.objects import ObjectStore
 
 ROOT = "skin_classifier"
 ALIASES = ("champion", "challenger")
-NAME_FORMAT = "v%Y%m%d_%H%M%S"
-CLAIMS = 60  # attempts at a name; two uploads in one second differ after one or two
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class ModelVersions:
                      clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> str:
         """Store a model as a new version; returns its name. The newest version with the very same content is returned instead.
 
-        Names are those of seconds in UTC and never given twice, on any store: a name is taken by who finds only his own claim.
+        Names are those of seconds in UTC and never given twice.
         """
         told = json.dumps(list(history), indent=1).encode()
         manifest = json.loads(json.dumps(asdict(facts))) | {
@@ -79,7 +74,7 @@ class ModelVersions:
         newest = self.get_latest_version()
         if newest and manifest.items() <= self.read_manifest(newest).items():
             return newest
-        version, moment = self._claim(clock)
+        version, moment = claim_second(self._objects, self._bucket, f"{ROOT}/claims", clock)
         base = f"{ROOT}/{version}"
         self._objects.upload_file(self._bucket, f"{base}/model.ckpt", checkpoint, {"sha256": manifest["checksum"]})
         self._objects.upload_file(self._bucket, f"{base}/training_history.json", told)
@@ -125,7 +120,7 @@ class ModelVersions:
         self.read_manifest(version)
         aliases = [alias for alias, named in self.aliases().items() if named == version]
         if aliases:
-            raise StorageError(f"model version {version} is the {' and '.join(aliases)}: promote another one before deleting it")
+            raise StorageError(f"model version {version} is the {' and '.join(aliases)}: promote another one, then delete it")
         for name in ("manifest.json", "training_history.json", "model.ckpt"):  # what makes it a version goes first
             self._objects.delete_object(self._bucket, f"{ROOT}/{version}/{name}")
 
@@ -145,26 +140,6 @@ class ModelVersions:
         return [ModelVersion(version, self.read_manifest(version),
                              tuple(alias for alias, name in named.items() if name == version))
                 for version in reversed(self.list_model_versions())]
-
-    def _claim(self, clock: Callable[[], datetime]) -> tuple[str, datetime]:
-        """A name that nobody else has or had, and its moment.
-
-        Each writes a claim of its own and then looks: of two, at least one sees both and gives way. That needs a store whose
-        listing shows what was written (S3, MinIO, a folder), and no conditional create, which not every endpoint has.
-        """
-        moment = clock().astimezone(UTC).replace(microsecond=0)
-        for _ in range(CLAIMS):
-            version = moment.strftime(NAME_FORMAT)
-            folder = f"{ROOT}/claims/{version}"
-            if not any(self._objects.list_objects(self._bucket, folder)):
-                mine = f"{folder}/{uuid.uuid4().hex}.json"
-                self._objects.upload_file(self._bucket, mine, json.dumps({"claimed_at": clock().isoformat()}).encode())
-                if [item.key for item in self._objects.list_objects(self._bucket, folder)] == [mine]:
-                    return version, moment
-                self._objects.delete_object(self._bucket, mine)
-                time.sleep(random.uniform(0, 0.2))  # two that give way to each other part here
-            moment += timedelta(seconds=1)
-        raise StorageError(f"no name for a model version is free from {moment - timedelta(seconds=CLAIMS)} on: is the clock right?")
 
 
 def alias_key(alias: str) -> str:

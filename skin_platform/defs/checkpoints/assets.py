@@ -11,6 +11,7 @@ from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.core.references import CheckpointReference, DatasetReference, EvaluationReference
 from skin_platform.defs.checkpoints.config import TrainConfig
 from skin_platform.defs.checkpoints.images import labelled_images, training_rows
+from skin_platform.defs.checkpoints.registering import register
 from skin_platform.defs.checkpoints.showing import checkpoint_report, evaluation_report
 from skin_platform.defs.resources import StoresResource
 from skin_platform.ml.config import ConfigError
@@ -73,9 +74,10 @@ def evaluation(
 
     opened = stores.open()
     words = opened.settings.dataset
-    loaded = load_checkpoint(opened.models.read(checkpoint.key, checkpoint.sha256))
+    data = opened.models.read(checkpoint.key, checkpoint.sha256)
+    loaded = load_checkpoint(data)
     rows = [row for row in opened.datasets.read(checkpoint.dataset.digest) if row.split == words.validation_split]
-    logits = Predictor(loaded).logits(opened.cache.image(row.sha256, row.s3_uri) for row in rows)
+    logits = Predictor(loaded).logits(opened.cache.fetch((row.sha256, row.s3_uri) for row in rows))
     report = evaluate(logits, [loaded.labels.index(row.label) for row in rows], loaded.labels, words.conformal_coverage)
     context.log.info("%s: accuracy %.3f, macro F1 %.3f on %d images", words.validation_split, report.accuracy,
                      report.macro_f1, report.n)
@@ -86,7 +88,9 @@ def evaluation(
     track_scores(opened.settings.mlflow_uri, run_id, report, stored)
     reference = EvaluationReference(checkpoint, key, sha256, report.accuracy, report.macro_f1, report.temperature,
                                     report.conformal_threshold, report.conformal_coverage)
-    return dg.MaterializeResult(value=reference, metadata=evaluation_report(report, reference, words.validation_split))
+    told = evaluation_report(report, reference, words.validation_split)
+    told["model_version"] = register(opened.versions, data, loaded, checkpoint, report)
+    return dg.MaterializeResult(value=reference, metadata=told)
 
 
 @dg.asset_check(asset=evaluation, description="Accuracy on the held-back split reaches PERFORMANCE_THRESHOLD.")

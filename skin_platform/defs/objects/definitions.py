@@ -3,5 +3,6 @@
 import dagster as dg
 
 from skin_platform.defs.objects.assets import images
+from skin_platform.defs.objects.checks import the_store_keeps_what_it_is_given
 
-defs = dg.Definitions(assets=[images])
+defs = dg.Definitions(assets=[images], asset_checks=[the_store_keeps_what_it_is_given])
