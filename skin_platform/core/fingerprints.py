@@ -48,7 +48,7 @@ def fingerprint(image: Image.Image) -> str:
 
 
 def bands(fingerprint: str) -> tuple[int, ...]:
-    """Twelve signed 64-bit numbers, of which copies of a picture probably share one and other pictures seldom do.
+    """Sixteen signed 64-bit numbers, of which copies of a picture probably share one and other pictures seldom do.
 
     The same for all eight turns and mirrorings. None for a picture with hardly any structure: nothing could be found by it.
     """

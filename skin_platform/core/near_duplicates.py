@@ -4,8 +4,8 @@ Here: keys of thumbnails (locality-sensitive hashing, Indyk and Motwani 1998; si
 Not here: whether two pictures that share a key are alike (``core.thumbnails``), what is stored of them (``core.fingerprints``).
 
 A key is the signs of waves around a centre (the angular part of Zernike moments; Teague 1980), which a crop about that
-centre hardly changes. Three centres, because none finds every crop: the middle of the picture, the middle of what is dark,
-the middle of what is uneven. The four combinations of the two weakest signs give four keys each, as in multi-probe hashing
+centre hardly changes. Four centres, because none finds every crop: the middle of the picture, of what is dark, of what
+stands out, of what is uneven. The four combinations of the two weakest signs give four keys each, as in multi-probe hashing
 (Lv et al. 2007), here stored instead of probed for. Turns and mirrorings permute the signs: a key is the least of eight.
 """
 
@@ -30,18 +30,20 @@ Floats = NDArray[np.float64]
 
 
 def keys(planes: Floats) -> NDArray[np.int64]:
-    """Twelve keys (n x 12) of each thumbnail (n x SIDE x SIDE)."""
+    """Sixteen keys (n x 16) of each thumbnail (n x SIDE x SIDE)."""
     n = len(planes)
-    centres = (np.zeros((n, 2)), _centres(_dark(planes), 0.35), _centres(_uneven(planes), 0.5))
+    over = _over_the_mean(planes)
+    masses = ((np.maximum(-over, 0), 0.35), (over**2, 0.35), (_uneven(planes), 0.5))
+    centres = (np.zeros((n, 2)), *(_centres(mass, reach) for mass, reach in masses))
     codes = [_codes(_waves(planes, centre)) for centre in centres]
-    return _mixed(np.concatenate([3 * code + number for number, code in enumerate(codes)], axis=1))
+    return _mixed(np.concatenate([len(codes) * code + number for number, code in enumerate(codes)], axis=1))
 
 
-def _dark(planes: Floats) -> Floats:
-    """How far each point lies under the picture's mean, which counts the middle most."""
+def _over_the_mean(planes: Floats) -> Floats:
+    """How far each point lies over the picture's mean, which counts the middle most."""
     weight = np.sin(np.pi * (POINTS + 1) / 2)
     mean = np.einsum("nij,i,j->n", planes, weight, weight) / weight.sum() ** 2
-    return cast(Floats, np.clip(mean[:, None, None] - planes, 0, None))
+    return cast(Floats, planes - mean[:, None, None])
 
 
 def _uneven(planes: Floats) -> Floats:
