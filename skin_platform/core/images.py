@@ -1,25 +1,26 @@
 """Images at the door: what a delivered file is, or why it is refused.
 
-Here: opening, hashing and judging the bytes of one file.
-Not here: which label a file has (``core.layout``), how it becomes model input (``core.preprocessing``).
+Here: judging the bytes of one file by what will be stored of it. Not here: what is stored of it (``core.cleaning``), which
+label a file has (``core.layout``), how it becomes model input (``core.preprocessing``).
 """
 
 import hashlib
-import io
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image
+
+from skin_platform.core.cleaning import Stripped, settled, stripped
+from skin_platform.core.fingerprints import fingerprint
+from skin_platform.core.formats import format_of, other_format_of
+from skin_platform.core.orientation import SWAPPING, TURNS, orientation_in
+from skin_platform.core.quality import Quality, measured
+from skin_platform.core.redrawing import READ_ERRORS, opened
 
 EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+SMALL_PX = 128  # shorter side down to which a JPEG may be decoded scaled; hash and quality need no more
 RefusalKind = Literal["empty", "too_large", "not_an_image", "wrong_format", "too_small", "corrupt"]
-READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises on bad bytes
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # what shows a picture upright, by EXIF orientation
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,26 @@ class Limits:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """A readable image: digests (hex), size in pixels as displayed, format (``JPEG`` or ``PNG``), 64-bit dHash."""
+    """A readable image, as it will be stored: cleaned and upright.
+
+    Digests (hex) and size of the cleaned bytes, ``delivered_sha256`` of those delivered, width and height in pixels as
+    displayed, format (``JPEG`` or ``PNG``), the fingerprint by which near-duplicates are found, and the quality measures.
+    """
 
     sha256: str
+    delivered_sha256: str
     md5: str
     size_bytes: int
     width_px: int
     height_px: int
     format: str
     perceptual_hash: str
+    quality: Quality
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that is not taken: the reason a person reads, and what a program goes by."""
+    """A file that is not taken: the reason that a person reads, what a program goes by, digest and size as delivered."""
 
     reason: str
     kind: RefusalKind
@@ -55,49 +62,45 @@ class Refusal:
 
 
 def judge_image(data: bytes, extension: str, limits: Limits) -> ImageFacts | Refusal:
-    """Decode ``data`` completely and describe it, or say why it is refused. Never raises on bad bytes."""
-    sha256 = hashlib.sha256(data).hexdigest()
+    """Describe what is stored of ``data``, all of it decoded once, or say why it is refused. Never raises on bad bytes.
+
+    Of a file with several pictures (MPO, animated PNG) the first counts and is stored.
+    """
+    admitted = admit_image(data, extension, limits)
+    return admitted if isinstance(admitted, Refusal) else admitted[1]
+
+
+def admit_image(data: bytes, extension: str, limits: Limits) -> tuple[bytes, ImageFacts] | Refusal:
+    """``judge_image``, with the cleaned bytes that the facts are of."""
+    delivered_sha256 = hashlib.sha256(data).hexdigest()
 
     def refuse(reason: str, kind: RefusalKind) -> Refusal:
-        return Refusal(reason, kind, sha256, len(data))
+        return Refusal(reason, kind, delivered_sha256, len(data))
 
     if not data:
         return refuse("the file is empty", "empty")
     if len(data) > limits.max_bytes:
         return refuse(f"{len(data)} bytes is over the limit of {limits.max_bytes}", "too_large")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
-    except UnidentifiedImageError:
-        return refuse("the content is not an image" + (f", whatever {extension} says" if extension else ""), "not_an_image")
-    except Image.DecompressionBombError as error:
-        return refuse(f"too many pixels: {error}", "too_large")
-    except READ_ERRORS as error:
-        return refuse(f"unreadable image header: {_without_internals(error)}", "corrupt")
-    with image:
-        if image.format == "MPO":  # a JPEG with further pictures behind it, as telephones write it; the first one counts
-            image.format = "JPEG"
-        fault = _refuse_by_header(image, extension, limits)
+        found = stripped(data)
+        if found is None:
+            return refuse(*_not_taken(data, extension))
+        image, clean = opened(found.data, found.format), found.data
+        fault = _refuse_by_header(image.size, found, extension, limits)
         if fault:
             return refuse(*fault)
-        try:
-            shown = upright(image)
-            dhash = perceptual_hash(shown)
-        except READ_ERRORS as error:
-            return refuse(f"truncated or corrupt {image.format}: {_without_internals(error)}", "corrupt")
-        width, height = shown.size
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return ImageFacts(sha256, md5, len(data), width, height, str(image.format), dhash)
+        if not found.is_clean:
+            clean = settled(found)
+            image = opened(clean, found.format)
+        return clean, _facts(image, clean, delivered_sha256, is_changed=clean is not data)
+    except READ_ERRORS as error:
+        return refuse(f"truncated or corrupt {format_of(data)}: {_without_internals(error)}", "corrupt")
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """``image`` decoded and turned as its EXIF orientation says.
-
-    ``ImageOps.exif_transpose`` also writes the EXIF anew, which raises ``TypeError`` or ``struct.error`` on malformed tags.
-    """
+    """``image`` decoded and turned as its EXIF orientation says. Raises what Pillow raises on bad bytes."""
     image.load()
-    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    turn = TURNS.get(orientation_in(image.info.get("exif") or b""))
     return image if turn is None else image.transpose(turn)
 
 
@@ -108,29 +111,53 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
-def perceptual_hash(image: Image.Image) -> str:
-    """The 64-bit difference hash of ``image`` as 16 hex digits (Krawetz 2013, "dHash").
+def _facts(image: Image.Image, clean: bytes, delivered_sha256: str, *, is_changed: bool) -> ImageFacts:
+    """The facts of ``clean``, the bytes that will be stored, opened as ``image`` and not decoded yet."""
+    width, height = image.size
+    small = _small(image)
+    return ImageFacts(
+        sha256=hashlib.sha256(clean).hexdigest() if is_changed else delivered_sha256, delivered_sha256=delivered_sha256,
+        md5=hashlib.md5(clean, usedforsecurity=False).hexdigest(), size_bytes=len(clean), width_px=width, height_px=height,
+        format=str(image.format), perceptual_hash=fingerprint(small), quality=measured(small.convert("L"), width * height))
 
-    Neighbouring pixels of a 9x8 greyscale thumbnail are compared; survives re-encoding and resizing.
+
+def _small(image: Image.Image) -> Image.Image:
+    """``image`` decoded, L or RGB, its shorter side brought near ``SMALL_PX`` where it is longer; what is transparent is white.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size, which still reads all of its data.
     """
-    grey = np.asarray(eight_bits(image).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    bits = (grey[:, 1:] > grey[:, :-1]).flatten()
-    return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"
+    image.draft(None, (SMALL_PX, SMALL_PX))
+    image.load()
+    image = eight_bits(image)
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+    image = image if image.mode in {"L", "RGB"} else image.convert("RGB")
+    factor = min(image.size) // SMALL_PX
+    return image.reduce(factor) if factor > 1 else image
 
 
-def _refuse_by_header(image: Image.Image, extension: str, limits: Limits) -> tuple[str, RefusalKind] | None:
+def _refuse_by_header(
+    size: tuple[int, int], found: Stripped, extension: str, limits: Limits
+) -> tuple[str, RefusalKind] | None:
     """The reason that the header alone gives, before any pixel is decoded."""
     expected = EXTENSIONS.get(extension.lower())
-    width, height = image.size
-    if image.format not in EXTENSIONS.values():
-        return f"{image.format} is not taken (only JPEG and PNG are)", "wrong_format"
-    if expected and image.format != expected:
-        return f"the content is {image.format} but the name ends in {extension}", "wrong_format"
+    width, height = size if found.orientation not in SWAPPING else size[::-1]
+    if expected and found.format != expected:
+        return f"the content is {found.format} but the name ends in {extension}", "wrong_format"
     if width * height > limits.max_pixels:
-        return f"{width}x{height} pixels is over the limit of {limits.max_pixels}", "too_large"
+        return f"too many pixels: {width}x{height} is over the limit of {limits.max_pixels}", "too_large"
     if min(width, height) < limits.min_side_px:
         return f"{width}x{height} pixels is too small to judge (shortest side under {limits.min_side_px})", "too_small"
     return None
+
+
+def _not_taken(data: bytes, extension: str) -> tuple[str, RefusalKind]:
+    """Why bytes that begin neither as a JPEG nor as a PNG are refused."""
+    other = other_format_of(data)
+    if other:
+        return f"{other} is not taken (only JPEG and PNG are)", "wrong_format"
+    return "the content is not an image" + (f", whatever {extension} says" if extension else ""), "not_an_image"
 
 
 def _without_internals(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from skin_platform.core.answers import top_k_predictions
-from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
+from skin_platform.core.images import ImageFacts, Limits, Refusal, admit_image
 from skin_platform.serving.engine import Engine, Scored
 from skin_platform.storage.online import PredictionWriter
 
@@ -151,14 +151,14 @@ def _ready_desk(request: Request) -> Desk:
 
 
 def _judged(upload: UploadFile, limits: Limits) -> tuple[bytes, ImageFacts] | RouteError:
-    """The bytes of an upload with what they show, or the answer that refuses them."""
+    """The cleaned bytes of an upload (as training sees them) with what they show, or the answer that refuses them."""
     if upload.size is not None and upload.size > limits.max_bytes:
         return RouteError(413, "too_large", f"{upload.size} bytes is over the limit of {limits.max_bytes}")
     data = upload.file.read()
-    facts = judge_image(data, "", limits)
-    if isinstance(facts, Refusal):
-        return RouteError(STATUS[facts.kind], facts.kind, facts.reason)
-    return data, facts
+    admitted = admit_image(data, "", limits)
+    if isinstance(admitted, Refusal):
+        return RouteError(STATUS[admitted.kind], admitted.kind, admitted.reason)
+    return admitted
 
 
 def _request_id(request: Request) -> str:

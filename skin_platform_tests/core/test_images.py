@@ -1,6 +1,11 @@
 """Promises of the door: what is a picture, what is refused and why, and that no bytes whatever break it."""
 
+import dataclasses
 import hashlib
+import io
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,9 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image, perceptual_hash
+from skin_platform.core.cleaning import cleaned
+from skin_platform.core.fingerprints import alike, fingerprint
+from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
 from skin_platform.core.preprocessing import Preprocessing
-from skin_platform_tests.core.pictures import encoded, jpeg, orientation, picture, png, png_that_claims
+from skin_platform_tests.core.pictures import chunk, encoded, jpeg, orientation, picture, png, png_that_claims
 
 LIMITS = Limits()
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of broken EXIF
@@ -37,11 +44,23 @@ def _refusal(data: bytes, extension: str, limits: Limits = LIMITS) -> Refusal:
 def test_a_sound_jpeg_is_described_by_its_bytes(extension):
     data = jpeg(3, 50, 40)
     facts = _facts(data, extension)
+    assert facts.delivered_sha256 == facts.sha256
     assert (facts.width_px, facts.height_px, facts.format, facts.size_bytes) == (50, 40, "JPEG", len(data))
     assert facts.sha256 == hashlib.sha256(data).hexdigest()
     assert facts.md5 == hashlib.md5(data).hexdigest()
-    assert len(facts.perceptual_hash) == 16
-    assert int(facts.perceptual_hash, 16) > 0
+    assert alike(facts.perceptual_hash, fingerprint(picture(3, 50, 40)))
+    assert facts.quality.resolution_mpx == 50 * 40 / 1e6
+
+
+@pytest.mark.parametrize("data", [
+    jpeg(3, 60, 40, exif=orientation(6), comment=b"at home"), png(3, 60, 40, exif=orientation(3))], ids=["jpeg", "png"])
+def test_the_facts_are_those_of_what_will_be_stored_but_for_the_digest_of_what_was_sent(data):
+    facts, stored = _facts(data, ""), cleaned(data)
+    assert facts.delivered_sha256 == hashlib.sha256(data).hexdigest() != facts.sha256
+    assert facts.sha256 == hashlib.sha256(stored).hexdigest()
+    assert facts.md5 == hashlib.md5(stored).hexdigest()
+    assert facts.size_bytes == len(stored)
+    assert dataclasses.replace(facts, delivered_sha256=facts.sha256) == _facts(stored, "")
 
 
 def test_a_sound_png_is_taken():
@@ -147,7 +166,7 @@ def test_a_picture_with_flipped_bytes_is_refused_or_can_be_learnt_from(extension
         data[place % min(len(data), 200)] = value
     verdict = judge_image(bytes(data), extension, LIMITS)
     if isinstance(verdict, ImageFacts):
-        assert Preprocessing(8).pixels(bytes(data)).shape == (8, 8, 3)
+        assert Preprocessing(8).pixels(cleaned(bytes(data))).shape == (8, 8, 3)
 
 
 def test_malformed_exif_beside_an_orientation_does_not_make_the_door_raise():
@@ -161,12 +180,53 @@ def test_malformed_exif_beside_an_orientation_does_not_make_the_door_raise():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_perceptual_hash_survives_another_size_and_another_encoding(seed):
-    first = int(perceptual_hash(picture(seed, 240, 160)), 16)
-    again = int(_facts(jpeg(seed, 120, 80, quality=60), ".jpg").perceptual_hash, 16)
-    other = int(perceptual_hash(picture(seed + 100)), 16)
-    assert (first ^ again).bit_count() <= 6 < (first ^ other).bit_count()
+    first = _facts(jpeg(seed, 720, 480), ".jpg").perceptual_hash
+    again = _facts(jpeg(seed, 480, 320, quality=60), ".jpg").perceptual_hash
+    other = _facts(jpeg(seed + 100, 720, 480), ".jpg").perceptual_hash
+    assert alike(first, again)
+    assert not alike(first, other)
 
 
 def test_the_perceptual_hash_of_16_bits_is_that_of_the_same_picture_in_8():
     eight = Image.fromarray((SIXTEEN_BIT >> 8).astype(np.uint8))
-    assert perceptual_hash(Image.fromarray(SIXTEEN_BIT)) == perceptual_hash(eight)
+    assert _facts(encoded(Image.fromarray(SIXTEEN_BIT), "PNG"), "").perceptual_hash == _facts(
+        encoded(eight, "PNG"), "").perceptual_hash
+
+
+def test_of_an_animated_png_the_first_picture_counts():
+    data = encoded(picture(1), "PNG", save_all=True, append_images=[picture(2)])
+    assert _facts(data, ".png").sha256 == hashlib.sha256(cleaned(data)).hexdigest()
+    with Image.open(io.BytesIO(cleaned(data))) as image:
+        assert not getattr(image, "is_animated", False)
+        assert np.array_equal(np.asarray(image), np.asarray(picture(1)))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_large_picture_is_decoded_small_and_read_to_its_end(kind):
+    data = encoded(picture(5, 1600, 1200), kind)
+    facts = _facts(data, "")
+    assert (facts.width_px, facts.height_px) == (1600, 1200)
+    assert _refusal(data[: len(data) * 95 // 100], "").kind == "corrupt"
+
+
+def test_many_pixels_that_the_limits_allow_are_taken_without_a_word_in_any_thread(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # what Pillow would refuse for everybody
+    data = jpeg(1, 300, 200)
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as readers:
+        warnings.simplefilter("error")
+        assert len({facts.sha256 for facts in readers.map(lambda _: _facts(data, ""), range(16))}) == 1
+
+
+def test_a_bomb_of_scans_is_refused_before_it_is_decoded():
+    data = jpeg(1, 640, 480, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    refusal = _refusal(data[:-2] + data[last:-2] * 1000 + data[-2:], ".jpg")
+    assert refusal.kind == "corrupt"
+    assert "scans" in refusal.reason
+
+
+def test_bombs_in_the_texts_of_a_png_are_never_unpacked():
+    bomb = zlib.compress(bytes(40_000_000), 9)
+    texts = b"".join(chunk(kind, b"note\x00\x00" + bomb) for kind in (b"zTXt", b"iCCP") for _ in range(50))
+    data = png(1)
+    assert _facts(data[:33] + texts + data[33:], ".png").sha256 == _facts(data, ".png").sha256

@@ -1,0 +1,53 @@
+"""Quality: how well a picture was taken, as numbers that can be compared between cameras.
+
+Here: sharpness, exposure, blank share and resolution of one picture. Not here: how they go with the labels
+(``core.soundness``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE_PX = 128  # the shorter side of the grey picture that is measured, whatever the camera's resolution
+BLOCK_PX = 8  # 16 blocks along the shorter side
+FLAT_BELOW = 0.5  # standard deviation in grey levels (of 255): masks and burnt-out light are at 0, the smoothest skin is at 0.6
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The measures of one picture.
+
+    ``sharpness``: variance of the Laplacian, in squared grey levels (Pech-Pacheco et al. 2000), of the picture whose shorter
+    side is 128 px; ``exposure``: mean luminance, 0 to 1; ``blank_share``: share of blocks of 8x8 px of that picture whose
+    standard deviation is under half a grey level, 0 to 1; ``resolution_mpx``: megapixels as displayed.
+    """
+
+    sharpness: float
+    exposure: float
+    blank_share: float
+    resolution_mpx: float
+
+
+def measured(grey: Image.Image, pixels: int) -> Quality:
+    """The quality of a picture of ``pixels`` pixels, of which ``grey`` (mode L) is a version of any size over 2x2."""
+    scale = SIDE_PX / min(grey.size)
+    size = (max(SIDE_PX, round(grey.width * scale)), max(SIDE_PX, round(grey.height * scale)))
+    plane = np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    return Quality(sharpness=_laplacian_variance(plane), exposure=float(plane.mean()) / 255, blank_share=_flat_share(plane),
+                   resolution_mpx=pixels / 1e6)
+
+
+def _laplacian_variance(plane: NDArray[np.float32]) -> float:
+    """Variance of the 4-neighbour Laplacian over the inner pixels of ``plane`` (H, W)."""
+    inner = plane[1:-1, 1:-1]
+    laplacian = plane[:-2, 1:-1] + plane[2:, 1:-1] + plane[1:-1, :-2] + plane[1:-1, 2:] - 4 * inner
+    return float(laplacian.var(dtype=np.float64))
+
+
+def _flat_share(plane: NDArray[np.float32]) -> float:
+    """Share of the whole blocks of ``plane`` (H, W) that are flat."""
+    high, wide = (side // BLOCK_PX for side in plane.shape)
+    blocks = plane[:high * BLOCK_PX, :wide * BLOCK_PX].reshape(high, BLOCK_PX, wide, BLOCK_PX)
+    return float((blocks.std(axis=(1, 3)) < FLAT_BELOW).mean())
