@@ -20,7 +20,6 @@ READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupErro
                struct.error, zlib.error)
 FINER = 4  # quantisation of a picture whose blocks are cut anew: the same tables again would lose as much as the first time did
 FULL_CHROMA, HALF_CHROMA = 0, 2  # libjpeg's names of 4:4:4 and 4:2:0
-Tables = dict[int, list[int]]
 
 
 def opened(data: bytes, image_format: str) -> JpegImagePlugin.JpegImageFile | PngImagePlugin.PngImageFile:
@@ -59,12 +58,9 @@ def _redrawn_png(image: Image.Image, data: bytes, orientation: int | None) -> by
 
 def _redrawn_jpeg(image: Any, data: bytes, orientation: int) -> bytes:
     swaps = orientation in SWAPPING
-    tables = [np.reshape(image.quantization[layer[3]], (8, 8)) for layer in image.layer]
-    if _shifts_the_blocks(image, orientation):
-        tables = [np.maximum(1, table // FINER) for table in tables]
     options: dict[str, Any] = {
-        "qtables": [(table.T if swaps else table).ravel().tolist() for table in tables[:3]],
-        "progressive": "progressive" in image.info, "subsampling": JpegImagePlugin.get_sampling(image)}
+        "qtables": _tables(image, orientation), "progressive": "progressive" in image.info,
+        "subsampling": JpegImagePlugin.get_sampling(image)}
     if image.mode == "RGB" and _is_stored_as_rgb(image):
         options |= {"keep_rgb": True, "subsampling": FULL_CHROMA}
         image.load()
@@ -76,6 +72,17 @@ def _redrawn_jpeg(image: Any, data: bytes, orientation: int) -> bytes:
         image.load()
     image.info = {}
     return strip_jpeg(_saved(_turned(image, orientation), "JPEG", **options))[0]
+
+
+def _tables(image: Any, orientation: int) -> list[list[int]]:
+    """The quantisation table of each component as the turned picture needs it; the last counts for all further ones."""
+    tables = [np.reshape(image.quantization[layer[3]], (8, 8)) for layer in image.layer]
+    if _shifts_the_blocks(image, orientation):
+        tables = [np.maximum(1, table // FINER) for table in tables]
+    found = [(table.T if orientation in SWAPPING else table).ravel().tolist() for table in tables]
+    while len(found) > 1 and found[-1] == found[-2]:
+        found.pop()
+    return found
 
 
 def _shifts_the_blocks(image: Any, orientation: int) -> bool:
