@@ -14,10 +14,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from skin_platform.core.fingerprints import alike_pairs, bands
+from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of
 from skin_platform.core.groups import joined
 
-MAX_CANDIDATES = 200_000  # pairs that are compared at a time: 50 MB
+MAX_CANDIDATES = 20_000  # pairs that are compared at a time
+MAX_BANDED = 2000  # images whose bands are worked out at a time: 200 MB
 LINKS = " UNION ALL ".join(
     f"SELECT md5_number_lower('{kind}:' || {kind}) AS link, image_key FROM after WHERE {kind} IS NOT NULL"
     for kind in ("patient_id", "lesion_id"))
@@ -80,10 +81,16 @@ def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
         db.execute("DELETE FROM metadata.near_duplicates WHERE other_key IN (SELECT image_key FROM gone)")
     come = db.execute("SELECT image_key, first(perceptual_hash) FROM after ANTI JOIN before USING (image_key) "
                       "WHERE perceptual_hash IS NOT NULL GROUP BY image_key").fetchall()
-    keys = [(band, image) for image, text in come for band in bands(text)]
-    _temporary(db, "come", image_key=[image for image, _ in come], fingerprint=[bytes.fromhex(text) for _, text in come])
-    _temporary(db, "new_bands", band=[band for band, _ in keys], image_key=[image for _, image in keys])
-    db.execute("INSERT INTO metadata.fingerprints FROM come")
+    db.execute("CREATE OR REPLACE TEMP TABLE new_bands (band BIGINT, image_key UBIGINT)")
+    for start in range(0, len(come), MAX_BANDED):
+        part = come[start:start + MAX_BANDED]
+        prints = [bytes.fromhex(text) for _, text in part]
+        found = bands_of(np.frombuffer(b"".join(prints), np.uint8).reshape(-1, BYTES))
+        keys = [(band, image) for (image, _), own in zip(part, found, strict=True) for band in own]
+        _temporary(db, "come", image_key=[image for image, _ in part], fingerprint=prints)
+        _temporary(db, "come_bands", band=[band for band, _ in keys], image_key=[image for _, image in keys])
+        db.execute("INSERT INTO metadata.fingerprints FROM come")
+        db.execute("INSERT INTO new_bands FROM come_bands")
     db.execute("INSERT INTO metadata.bands FROM new_bands")
 
 
@@ -112,7 +119,7 @@ def _candidates(db: duckdb.DuckDBPyConnection) -> Iterator[tuple[np.ndarray, ...
             "JOIN metadata.fingerprints a ON a.image_key = c.image_key "
             "JOIN metadata.fingerprints b ON b.image_key = c.other_key",
             [MAX_CANDIDATES, start]).to_arrow_table()
-        blobs = [np.frombuffer(b"".join(part[at].to_pylist()), np.uint8).reshape(len(part), -1) for at in (2, 3)]
+        blobs = [np.frombuffer(b"".join(part[at].to_pylist()), np.uint8).reshape(-1, BYTES) for at in (2, 3)]
         yield part[0].to_numpy(), part[1].to_numpy(), blobs[0], blobs[1]
 
 

@@ -5,24 +5,24 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from skin_platform.core.fingerprints import BYTES
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 
 LABELS = ("irregular", "mottled", "plain")
-FINGERPRINT_BYTES = 64
 IMAGES_A_PATIENT = 4
 
 
-def made_up_manifest(batch: int, images: int, fingerprint_bytes: int = FINGERPRINT_BYTES) -> pa.Table:
+def made_up_manifest(batch: int, images: int) -> pa.Table:
     """A manifest of ``images`` rows that no other ``batch`` has, four a patient, patients of this batch alone."""
     rng = np.random.default_rng(batch)
     sha256s = [hashlib.sha256(f"{batch}:{at}".encode()).hexdigest() for at in range(images)]
     labels = [LABELS[at] for at in rng.integers(0, len(LABELS), images)]
-    prints = rng.integers(0, 256, (images, fingerprint_bytes), dtype=np.uint8)
+    prints = rng.integers(0, 256, (images, BYTES), dtype=np.uint8)
     batch_id = f"2026-05-01-made-up-{batch}"
     columns = {
         "file_id": [sha256[:20] for sha256 in sha256s], "reason": [None] * images,
         "url_source": [f"landing://{batch_id}/{sha256[:20]}" for sha256 in sha256s],
-        "s3_uri": [f"s3://skin-images/skin/unassigned/{label}/{sha256}.jpg" for label, sha256 in zip(labels, sha256s, strict=True)],
+        "s3_uri": [f"s3://images/skin/unassigned/{label}/{sha256}.jpg" for label, sha256 in zip(labels, sha256s, strict=True)],
         "label": labels, "split": [None] * images, "sha256": sha256s, "bytes": [60_000] * images,
         "patient_id": [f"{batch:010x}{at // IMAGES_A_PATIENT:010x}" for at in range(images)],
         "width_px": [600] * images, "height_px": [450] * images, "format": ["JPEG"] * images,
