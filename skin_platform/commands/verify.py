@@ -33,7 +33,7 @@ def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(not found.passed)
     table = Table("step", "", "what was seen", title=f"object store {escape(found.store)}", title_justify="left")
     for step in found.steps:
-        table.add_row(step.name.replace("_", " "), SHOWN[step.status], escape(step.detail))
+        table.add_row(step.name.replace("_", " ").replace("url", "URL"), SHOWN[step.status], escape(step.detail))
     console = Console()
     console.print(table)
     console.print("[green]the store does what is asked of it[/]; nothing was left behind" if found.passed

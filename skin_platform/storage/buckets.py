@@ -60,7 +60,8 @@ class S3Buckets:
 
     def _status(self, action: Callable[["S3Client"], object], bucket: str, expected: int) -> int:
         """200, or ``expected`` where the endpoint answered that; everything else is raised."""
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnection
 
         try:
             action(self._connected())
@@ -68,6 +69,8 @@ class S3Buckets:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == expected:
                 return expected
             raise explained(self._access.endpoint, bucket, str(error), is_local=False) from None
+        except (HTTPClientError, NoConnection):
+            raise explained(self._access.endpoint, bucket, "Nobody answers there.", is_local=False) from None
         except BotoCoreError as error:
             raise explained(self._access.endpoint, bucket, type(error).__name__, is_local=False) from None
         return 200

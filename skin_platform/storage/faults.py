@@ -1,17 +1,26 @@
 """Faults: what the object store's errors mean to a person.
 
-Here: ``StorageError``, and the translation of the client libraries' errors into it.
-Not here: retries (the clients do them, ``storage.s3``), what is done about a fault.
+Here: ``StorageError``, the translation of the client libraries' errors into it, and the one retry that they lack.
+Not here: their own retries (``storage.endpoint``, ``storage.buckets``).
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 
 REFUSED_KEYS = ("status code: 403", "status code: 401", "403 Forbidden", "401 Unauthorized", "(403) when calling",
                 "(401) when calling", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 ELSEWHERE = ("(301) when calling", "301 Moved Permanently", "PermanentRedirect", "AuthorizationHeaderMalformed")
+
+
+BROKEN_OFF = ("response body", "NoSuchUpload")
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 0.1
+
+T = TypeVar("T")
 
 
 class StorageError(RuntimeError):
@@ -31,6 +40,23 @@ def translated(address: str, bucket: str, key: str, *, is_local: bool) -> Iterat
         if "NoSuchBucket" in str(error):  # of a listing: a general error
             raise KeyError(f"s3://{bucket}/{key} is not there") from None
         raise explained(address, bucket, str(error), is_local=is_local) from None
+
+
+def repeated(action: Callable[[], T]) -> T:
+    """The result of ``action``, asked for again where its answer broke off half-way.
+
+    obstore repeats requests and goes on with objects, but gives up where the answer to a listing or a deletion breaks off, and
+    where that to the end of an upload in parts is lost: asked again, the endpoint knows no such upload any more. What is passed
+    here must do no harm when it is done twice.
+    """
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return action()
+        except (BaseError, FileNotFoundError) as error:
+            if not any(sign in str(error) for sign in BROKEN_OFF):
+                raise
+            time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
+    return action()
 
 
 def explained(address: str, bucket: str, message: str, *, is_local: bool) -> StorageError:

@@ -16,7 +16,7 @@ import obstore
 
 from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.endpoint import Endpoint
-from skin_platform.storage.faults import StorageError, translated
+from skin_platform.storage.faults import StorageError, repeated, translated
 from skin_platform.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ObjectStore:
             raise FileExistsError(f"s3://{bucket}/{key} is there already")
         put = self._place.put_if_absent if only_if_absent else self._place.put
         with self._translated(bucket, key):
-            put(bucket, key, data, dict(metadata or {}))
+            repeated(lambda: put(bucket, key, data, dict(metadata or {})))
 
     def refuses_second_creation(self, bucket: str, key: str) -> bool:
         """Whether this store itself refuses to create an object that is there; tried on ``key``, which must be free."""
@@ -106,18 +106,15 @@ class ObjectStore:
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """The objects whose key begins with ``prefix`` (whole folders), by key."""
         with self._translated(bucket, prefix):
-            found = [
-                StoredObject(entry["path"], entry["size"])
-                for chunk in obstore.list(self._place.opened(bucket), prefix or None)
-                for entry in chunk
-                if not self._place.is_hidden(entry["path"])
-            ]
+            entries = repeated(lambda: [
+                entry for chunk in obstore.list(self._place.opened(bucket), prefix or None) for entry in chunk])
+        found = (StoredObject(entry["path"], entry["size"]) for entry in entries if not self._place.is_hidden(entry["path"]))
         yield from sorted(found, key=lambda item: item.key)
 
     def delete_object(self, bucket: str, key: str) -> None:
         """Remove the object and its metadata; does nothing where it is gone already."""
         with self._translated(bucket, key):
-            self._place.delete(bucket, key)
+            repeated(lambda: self._place.delete(bucket, key))
 
     def get_object_metadata(self, bucket: str, key: str) -> dict[str, str]:
         """The metadata given at upload, plus ``size_bytes``; raises ``KeyError`` where there is no such object."""
