@@ -36,8 +36,8 @@ Rows = NDArray[np.uint8]
 def fingerprint(image: Image.Image) -> str:
     """The fingerprint of an upright picture of any mode and size, as 256 lower-case hex digits.
 
-    The picture inside black margins is taken as a square, whatever its proportions. First a byte for how much structure it has, then its luminance
-    in 11x11 points relative to the strongest, then its colour around the middle.
+    The picture inside black margins is taken as a square, whatever its proportions: a byte for how much structure it has,
+    its luminance in 11x11 points relative to the strongest, its colour around the middle.
     """
     pixels = _square(image)
     grey = pixels @ LUMA

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 SIDE = 11
 LIKELY = 0.7  # correlation from which two thumbnails are laid over each other at all: 99 in 100 cropped copies reach 0.77
 STEPS = 3  # of laying over; crops of 5 % a side need the third
+HOPELESS = 0.35  # difference after a step from which no further one helps
 STIFFNESS = 0.2  # how much a move has to explain
 
 Floats = NDArray[np.float64]
@@ -94,21 +95,31 @@ def distances(first: Floats, second: Floats) -> Floats:
 def _laid_over(first: Floats, second: Floats) -> Floats:
     """What remains of the difference once both are moved and stretched towards each other, half the way each."""
     move = np.zeros((len(first), 4))  # right, down, wider, higher
-    rest = np.zeros(len(first))
+    rest = np.full(len(first), 2.0)
+    hopeful = np.arange(len(first))
     for _ in range(STEPS):
-        a, b = _moved(first, -move / 2), _moved(second, move / 2)
-        a /= np.linalg.norm(a.reshape(len(a), SIDE * SIDE) @ WHITEN, axis=1)[:, None, None] + 1e-9
-        b /= np.linalg.norm(b.reshape(len(b), SIDE * SIDE) @ WHITEN, axis=1)[:, None, None] + 1e-9
-        down, right = np.gradient((a + b) / 2, POINTS, POINTS, axis=(1, 2))
-        slopes = np.stack([right, down, right * POINTS, down * POINTS[:, None]], axis=1)
-        slopes = slopes.reshape(len(a), 4, SIDE * SIDE) @ WHITEN
-        difference = (b - a).reshape(len(a), SIDE * SIDE) @ WHITEN
-        matrix = slopes @ slopes.transpose(0, 2, 1) + STIFFNESS * np.eye(4)
-        wanted = -np.einsum("nkp,np->nk", slopes, difference) - STIFFNESS * move
-        step = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
-        move += step
-        rest = ((difference + np.einsum("nkp,nk->np", slopes, step)) ** 2).sum(axis=1)
+        step, rest[hopeful] = _step(first[hopeful], second[hopeful], move[hopeful])
+        move[hopeful] += step
+        hopeful = hopeful[rest[hopeful] < HOPELESS]
     return rest
+
+
+def _step(first: Floats, second: Floats, move: Floats) -> tuple[Floats, Floats]:
+    """The next move (n x 4) of pairs of thumbnails, and what it leaves of their difference."""
+    a, b = _moved(first, -move / 2), _moved(second, move / 2)
+    a /= _strength(a)[:, None, None]
+    b /= _strength(b)[:, None, None]
+    down, right = np.gradient((a + b) / 2, POINTS, POINTS, axis=(1, 2))
+    slopes = np.stack([right, down, right * POINTS, down * POINTS[:, None]], axis=1).reshape(len(a), 4, SIDE * SIDE) @ WHITEN
+    difference = (b - a).reshape(len(a), SIDE * SIDE) @ WHITEN
+    matrix = slopes @ slopes.transpose(0, 2, 1) + STIFFNESS * np.eye(4)
+    wanted = -np.einsum("nkp,np->nk", slopes, difference) - STIFFNESS * move
+    step = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
+    return step, ((difference + np.einsum("nkp,nk->np", slopes, step)) ** 2).sum(axis=1)
+
+
+def _strength(planes: Floats) -> Floats:
+    return cast(Floats, np.linalg.norm(planes.reshape(len(planes), SIDE * SIDE) @ WHITEN, axis=1) + 1e-9)
 
 
 def _moved(planes: Floats, move: Floats) -> Floats:
