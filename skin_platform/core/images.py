@@ -108,7 +108,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """``image`` with 16-bit grey scaled to 8 bits (Pillow's own conversion clips it to white)."""
     if not image.mode.startswith("I"):
         return image
-    return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _facts(image: Image.Image, clean: bytes, delivered_sha256: str, *, is_changed: bool) -> ImageFacts:
@@ -129,12 +129,14 @@ def _small(image: Image.Image) -> Image.Image:
     image.draft(None, (SMALL_PX, SMALL_PX))
     image.load()
     image = eight_bits(image)
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    image = image if image.mode in {"L", "RGB"} else image.convert("RGB")
+    see_through = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
+    if see_through or image.mode not in {"L", "RGB"}:
+        image = image.convert("RGBA" if see_through else "RGB")
     factor = min(image.size) // SMALL_PX
-    return image.reduce(factor) if factor > 1 else image
+    image = image.reduce(factor) if factor > 1 else image
+    if not see_through:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _refuse_by_header(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE_PX = 128  # the shorter side of the grey picture that is measured, whatever the camera's resolution
+LONGEST_PX = 8 * SIDE_PX  # of the longer side, which is squeezed to it: a strip of 16 x 3,000,000 pixels is not blown up
 BLOCK_PX = 8  # 16 blocks along the shorter side
 FLAT_BELOW = 0.5  # standard deviation in grey levels (of 255): masks and burnt-out light are at 0, the smoothest skin is at 0.6
 
@@ -31,9 +32,9 @@ class Quality:
 
 
 def measured(grey: Image.Image, pixels: int) -> Quality:
-    """The quality of a picture of ``pixels`` pixels, of which ``grey`` (mode L) is a version of any size over 2x2."""
+    """The quality of a picture of ``pixels`` pixels, of which ``grey`` (mode L) is a version of any size."""
     scale = SIDE_PX / min(grey.size)
-    size = (max(SIDE_PX, round(grey.width * scale)), max(SIDE_PX, round(grey.height * scale)))
+    size = (min(LONGEST_PX, round(grey.width * scale)), min(LONGEST_PX, round(grey.height * scale)))
     plane = np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
     return Quality(sharpness=_laplacian_variance(plane), exposure=float(plane.mean()) / 255, blank_share=_flat_share(plane),
                    resolution_mpx=pixels / 1e6)
