@@ -60,7 +60,7 @@ class Bound:
             self._count(total - before)  # what others added meanwhile stays counted
 
     def _files(self) -> Iterator[tuple[float, int, str]]:
-        """Time of last use, size and path of every file; abandoned partial files are removed on the way."""
+        """Time of last use, size and path of every whole file; abandoned partial ones are removed on the way."""
         abandoned = time.time() - ABANDONED_SECONDS
         for folder in _entries(self._root):
             if not folder.is_dir(follow_symlinks=False):
@@ -70,10 +70,10 @@ class Bound:
                     found = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                if entry.name.startswith(".") and found.st_mtime < abandoned:
-                    _remove(entry.path)
-                else:
+                if not entry.name.startswith("."):
                     yield found.st_mtime, found.st_size, entry.path
+                elif found.st_mtime < abandoned:
+                    _remove(entry.path)
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":

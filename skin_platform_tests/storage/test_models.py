@@ -1,0 +1,184 @@
+"""Promises of the model versions: each named once, whole, verified, and never deleted while it serves."""
+
+import hashlib
+import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from skin_platform.storage.faults import StorageError
+from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.versions import ModelFacts, ModelVersions, alias_key
+from skin_platform_tests.deployments import skin
+
+CHECKPOINT = b"weights" * 1000
+HISTORY = [{"epoch": 1, "train_loss": 0.9, "val_accuracy": 0.4}, {"epoch": 2, "train_loss": 0.5, "val_accuracy": 0.7}]
+FACTS = ModelFacts(
+    architecture="resnet18", num_classes=2, best_epoch=2, train_accuracy=0.8, val_accuracy=0.7, train_loss=0.5, val_loss=0.6,
+    total_epochs=2, optimizer="AdamW", dataset_digest="d" * 64, code_version="1+abc", dagster_run_id="run-1",
+    labels=("rot", "blau é"), preprocessing={"size_px": 112}, calibration={"temperature": 1.2})
+NOON = datetime(2026, 5, 1, 12, 0, 0, 700_000, UTC)
+_numbers = itertools.count()
+
+
+@pytest.fixture(params=["local folder", "rclone", "moto"])
+def objects(request, tmp_path):
+    if request.param == "local folder":
+        return ObjectStore(tmp_path / "objects")
+    return ObjectStore(request.getfixturevalue({"rclone": "s3_access", "moto": "moto_access"}[request.param]))
+
+
+@pytest.fixture
+def bucket(objects):
+    name = f"models-{next(_numbers)}"
+    objects.create_bucket(name)
+    return name
+
+
+@pytest.fixture
+def versions(objects, bucket):
+    return ModelVersions(objects, bucket)
+
+
+def at(moment):
+    return lambda: moment
+
+
+def test_a_version_is_laid_out_and_described_as_people_know_it(versions, objects, bucket):
+    assert versions.get_latest_version() is None
+    assert versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON)) == "v20260501_120000"
+    keys = [item.key for item in objects.list_objects(bucket, "skin_classifier/v20260501_120000")]
+    assert [key.rpartition("/")[2] for key in keys] == ["manifest.json", "model.ckpt", "training_history.json"]
+    manifest = json.loads(objects.download_file(bucket, "skin_classifier/v20260501_120000/manifest.json"))
+    wanted = {"architecture", "num_classes", "best_epoch", "train_accuracy", "val_accuracy", "train_loss", "val_loss",
+              "total_epochs", "optimizer", "checksum", "dataset_digest", "code_version", "dagster_run_id", "labels",
+              "preprocessing", "calibration"}
+    assert wanted <= manifest.keys()
+    assert manifest["checksum"] == hashlib.sha256(CHECKPOINT).hexdigest()
+    assert manifest["md5"] == hashlib.md5(CHECKPOINT).hexdigest()
+    assert manifest["labels"] == ["rot", "blau é"]
+    assert versions.download_model("v20260501_120000") == CHECKPOINT
+    assert versions.read_history("v20260501_120000") == HISTORY
+
+
+def test_versions_are_named_in_utc_whatever_the_clock_shows(versions):
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=9)))
+    assert versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(elsewhere)) == "v20260501_120000"
+
+
+def test_many_uploads_in_one_second_get_a_name_each(versions):
+    def upload(number):
+        return versions.upload_model(f"weights {number}".encode(), HISTORY, FACTS, at(NOON))
+
+    with ThreadPoolExecutor(6) as threads:
+        names = list(threads.map(upload, range(6)))
+    assert len(set(names)) == 6
+    assert versions.list_model_versions() == sorted(names)
+    assert sorted(versions.download_model(name) for name in names) == [f"weights {number}".encode() for number in range(6)]
+    assert max(names) < "v20260501_120100"
+
+
+def test_the_same_model_again_is_the_same_version(versions):
+    first = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    assert versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON + timedelta(hours=1))) == first
+    other = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON + timedelta(hours=1)))
+    assert versions.list_model_versions() == [first, other]
+    assert versions.get_latest_version() == other
+
+
+def test_half_a_version_is_none(versions, objects, bucket):
+    whole = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    objects.upload_file(bucket, "skin_classifier/v20260601_000000/model.ckpt", CHECKPOINT)
+    objects.upload_file(bucket, "skin_classifier/v20260601_000000/training_history.json", b"[]")
+    assert versions.list_model_versions() == [whole]
+    with pytest.raises(KeyError, match="no model version v20260601_000000"):
+        versions.download_model("v20260601_000000")
+
+
+def test_a_damaged_version_is_refused(versions, objects, bucket):
+    name = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    objects.upload_file(bucket, f"skin_classifier/{name}/model.ckpt", CHECKPOINT[:-1] + b"X")
+    with pytest.raises(StorageError, match=rf"{name}/model\.ckpt is damaged"):
+        versions.download_model(name)
+    objects.upload_file(bucket, f"skin_classifier/{name}/training_history.json", b"[]")
+    with pytest.raises(StorageError, match=r"training_history\.json is damaged"):
+        versions.read_history(name)
+
+
+@pytest.mark.parametrize("alias", ["champion", "challenger"])
+def test_a_version_that_serves_is_not_deleted(versions, objects, bucket, alias):
+    first = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    second = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
+    objects.upload_file(bucket, alias_key(alias), json.dumps({"version": first}).encode())
+    with pytest.raises(StorageError, match=f"{first} is the {alias}"):
+        versions.delete_model_version(first)
+    assert versions.download_model(first) == CHECKPOINT
+    assert [(item.version, item.aliases) for item in versions.described()] == [(second, ()), (first, (alias,))]
+    versions.delete_model_version(second)
+    assert versions.list_model_versions() == [first]
+
+
+def test_the_name_of_a_deleted_version_is_not_given_again(versions, objects, bucket):
+    name = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    versions.delete_model_version(name)
+    assert list(objects.list_objects(bucket, f"skin_classifier/{name}")) == []
+    with pytest.raises(KeyError, match=f"no model version {name}"):
+        versions.delete_model_version(name)
+    assert versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON)) == "v20260501_120001"
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with two versions, the older one champion."""
+    skin("home", "--home", tmp_path / "home")
+    objects = ObjectStore(tmp_path / "home" / "objects")
+    objects.create_bucket("skin-models")
+    versions = ModelVersions(objects, "skin-models")
+    for number in range(2):
+        name = versions.upload_model(CHECKPOINT + bytes([number]), HISTORY, FACTS, at(NOON))
+        if not number:
+            objects.upload_file("skin-models", alias_key("champion"), json.dumps({"version": name}).encode())
+    return tmp_path / "home"
+
+
+@pytest.mark.slow
+def test_the_command_line_lists_downloads_and_deletes(home, tmp_path):
+    listed = json.loads(skin("models", "list", "--home", home, "--json").stdout)
+    assert [item["version"] for item in listed] == ["v20260501_120001", "v20260501_120000"]
+    assert listed[1]["aliases"] == ["champion"]
+    assert "champion" in skin("models", "list", "--home", home).stdout
+    skin("models", "download", "latest", "--out", tmp_path / "out", "--home", home)
+    assert (tmp_path / "out" / "model.ckpt").read_bytes() == CHECKPOINT + b"\1"
+    assert json.loads((tmp_path / "out" / "manifest.json").read_bytes())["version"] == "v20260501_120001"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.json", "model.ckpt", "training_history.json"}
+    refused = skin("models", "delete", "v20260501_120000", "--yes", "--home", home, check=False)
+    assert refused.returncode == 1
+    assert "is the champion" in refused.stderr
+    assert skin("models", "delete", "latest", "--home", home, check=False).returncode == 1  # nobody said yes
+    skin("models", "delete", "latest", "--yes", "--home", home)
+    unknown = skin("models", "download", "v20260501_120001", "--home", home, check=False)
+    assert unknown.returncode == 1
+    assert "no model version v20260501_120001" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+
+
+@pytest.mark.slow
+def test_an_evaluated_checkpoint_is_a_version_with_its_real_figures(walked):
+    stores = walked.stores
+    [version] = stores.versions.described()
+    told, trace = version.manifest, walked.story["trace"]
+    assert told["checksum"] == trace["checkpoint_sha256"]
+    assert told["dataset_digest"] == trace["dataset_digest"]
+    assert told["code_version"] == trace["code_version"]
+    assert told["dagster_run_id"] == trace["dagster_run_id"]
+    assert told["num_classes"] == len(told["labels"]) == 3
+    history = stores.versions.read_history(version.version)
+    assert told["total_epochs"] == told["best_epoch"] == len(history) == 2
+    assert told["train_loss"] == history[-1]["train_loss"]
+    scored = json.loads(stores.objects.download_file(stores.settings.s3_bucket_models,
+                                                     f"skin/models/{trace['mlflow_run_id']}/evaluation.json"))
+    assert told["val_accuracy"] == scored["accuracy"]
+    assert told["calibration"]["temperature"] == scored["temperature"]
+    assert hashlib.sha256(stores.versions.download_model(version.version)).hexdigest() == trace["checkpoint_sha256"]
