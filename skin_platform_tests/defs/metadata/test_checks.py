@@ -33,7 +33,7 @@ def verdicts(settings):
     checks = dg.define_asset_job("checks_alone", selection=dg.AssetSelection.checks(*CHECKS))
     definitions = dg.Definitions.merge(build_definitions(default_resources(settings)), dg.Definitions(jobs=[checks]))
     with dg.DagsterInstance.from_config(str(settings.home.dagster)) as instance:
-        result = definitions.resolve_job_def("checks_alone").execute_in_process(instance=instance)
+        result = definitions.resolve_job_def("checks_alone").execute_in_process(instance=instance, raise_on_error=False)
         return {found.check_name: found for found in result.get_asset_check_evaluations()}
 
 
