@@ -143,7 +143,7 @@ def predict(
 
 
 app.command()(ingest.ingest)
-app.command()(quarantine.quarantine)
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(conflicts.conflicts)
 app.command()(conflicts.resolve)
 app.command()(catalogue.catalogue)

@@ -18,7 +18,7 @@ from skin_platform.leftovers import alike, leftovers
 from skin_platform.lineage import trace_prediction
 from skin_platform.serving.launch import current_tag, free_port, running_service
 from skin_platform.settings import Settings, load_settings
-from skin_platform.storage.landing import scan
+from skin_platform.storage.places import LandingFolder
 from skin_platform.storage.stores import DEFAULT_LABELS, Stores, prepare_home
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
@@ -64,7 +64,7 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
     stores = Stores(settings)
     notes += alike(settings.dataset.labels)
     stores.claim(folder, folder.name, settle_seconds=0)
-    batches = [batch_id for batch_id, _ in stores.ledger.open_batches()]  # those of a walk that was killed, too
+    batches = [batch.batch_id for batch in stores.ledger.open_batches()]  # those of a walk that was killed, too
     if not batches and stores.catalogue.state() is None:
         raise DemoError(f"{folder} holds no files: give a folder of <label>/<image>, or images with a manifest.csv")
     if not batches:
@@ -75,7 +75,7 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
     state = stores.catalogue.state()
     evaluation = stores.references.read(["checkpoints", "evaluation"])
     notes += leftovers(stores, batches)
-    quarantined = [row for row in stores.batches.quarantined() if row["batch_id"] in batches]
+    quarantined = [entry.as_dict() for batch in batches for entry in stores.quarantine.of_batch(batch)]
     return Story(
         labels=list(evaluation["checkpoint"]["dataset"]["labels"]), images=state.trainable if state else 0,
         quarantined=quarantined, stages={name: round(value, 2) for name, value in stages.items()},
@@ -99,7 +99,7 @@ def _adopt_labels(folder: Path, settings: Settings, tell: Callable[[Told], None]
     if not folder.is_dir():
         raise DemoError(f"{folder} is no folder")
     vocabulary = settings.dataset.vocabulary
-    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in scan(folder)]
+    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in LandingFolder(folder).scan()]
     tables = {}
     for file in files:
         if file.name.lower() in TABLE_NAMES:

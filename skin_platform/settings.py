@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     skin_home: Path = Field(Path("data"), description="The folder in which everything is kept")
     skin_dataset_config: Path | None = Field(None, description="The dataset.yaml to go by; empty: the one in SKIN_HOME")
     skin_pseudonym_key: SecretStr = Field(SecretStr("not-a-secret"), description="Key of the patients' pseudonyms")
+    skin_landing_bucket: str | None = Field(None, description="Bucket that deliveries land in besides the folder; empty: none")
+    skin_landing_prefix: str = Field("", description="Prefix below which they land there; empty: the whole bucket")
     skin_settle_seconds: float = Field(5.0, ge=0, description="Leave a file alone until it was untouched this long")
     skin_max_batch_files: int = Field(2000, ge=1, description="Files in one batch at most")
     skin_max_image_bytes: int = Field(50_000_000, ge=1, description="Refuse larger files")

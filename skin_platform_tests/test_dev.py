@@ -60,7 +60,7 @@ def test_dropped_files_become_a_bundle_and_a_second_copy_changes_nothing(home, t
         batches = stores.ledger.batch_ids()
         table = stores.catalogue.read()
         assert len(table) == 24
-        assert growing.name not in str(list(stores.batches.quarantined()))
+        assert growing.name not in str(list(stores.quarantine.entries(stores.ledger)))
         assert all(len(str(_cursor(home, name) or "")) < 1024 for name in ("landing_sensor", "catalogue_sensor"))
         for path in sorted(delivery.rglob("*.*")):
             shutil.copy(path, home.landing / "lab" / path.relative_to(delivery))

@@ -15,7 +15,7 @@ def ingest(
     config: Annotated[Path | None, typer.Option(help="the dataset.yaml to go by (default: the home's)")] = None,
     splits: Annotated[str | None, typer.Option(help="only files delivered into these splits: --splits train val")] = None,
     more_splits: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    source: Annotated[Path | None, typer.Option(help="the folder to ingest (default: the landing folder)")] = None,
+    source: Annotated[str | None, typer.Option(help="the folder, or s3://bucket/prefix (default: the landing folder)")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and write nothing")] = False,
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:

@@ -42,33 +42,52 @@ class Placed:
     attributes: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Misplaced:
+    """A file that has no place: ``reason`` may be shown to all, ``in_full`` holds delivered words and stays private.
+
+    Folders, names and the cells of tables may be names of patients; labels of the configuration are not.
+    """
+
+    reason: str
+    in_full: str
+
+
+class TableError(ValueError):
+    """A table cannot be read; ``reason`` may be shown to all, the message itself may hold delivered words."""
+
+    def __init__(self, reason: str, in_full: str | None = None) -> None:
+        super().__init__(in_full or reason)
+        self.reason = reason
+
+
 def read_table(text: str, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     """The rows of a delivery's table by ``file``, with the columns renamed to ours and missing values left out.
 
-    Raises ``ValueError`` that names the missing column when the table has no ``file`` column, or where it is no CSV.
+    Raises ``TableError`` that names the missing column when the table has no ``file`` column, or where it is no CSV.
     """
     try:
         return _read_table(text, vocabulary)
     except csv.Error as error:
-        raise ValueError(str(error)) from None
+        raise TableError("it is no CSV", str(error)) from None
 
 
-def place(path: PurePosixPath, row: Mapping[str, str] | None, vocabulary: Vocabulary) -> Placed | str:
+def place(path: PurePosixPath, row: Mapping[str, str] | None, vocabulary: Vocabulary) -> Placed | Misplaced:
     """Label, split and attributes of the file at ``path`` (relative to the delivery), or the reason to refuse it."""
     if path.suffix.lower() not in EXTENSIONS:
-        return f"the extension {path.suffix or '(none)'} is not one of {', '.join(EXTENSIONS)}"
+        taken = ", ".join(EXTENSIONS)
+        return Misplaced(f"the extension is not one of {taken}",
+                         f"the extension {path.suffix or '(none)'} is not one of {taken}")
     folders = [composed(folder) for folder in path.parts[:-1]]
     folder_label, folder_split = _from_folders(folders, vocabulary)
     row = row or {}
     label = row.get("label", folder_label)
     if label is None:
-        return "no label: the file stands in no label folder and no manifest.csv names it"
-    if "label" in row and folder_label in vocabulary.labels and folder_label != label:
-        return f"two labels: the folder says '{folder_label}', the table says '{label}'"
-    if vocabulary.labels and label not in vocabulary.labels:
-        return f"the label '{label}' is not in the configuration ({', '.join(vocabulary.labels)})"
-    if "/" in label or label in {".", ".."} or not label.isprintable():
-        return f"the label {label!r} cannot name a folder"
+        reason = "no label: the file stands in no label folder and no manifest.csv names it"
+        return Misplaced(reason, reason)
+    fault = _fault(label, folder_label, vocabulary)
+    if fault:
+        return fault
     delivered = row.get("split")
     split = vocabulary.splits.get(delivered.lower()) if delivered else None
     return Placed(label, split or folder_split, {k: v for k, v in row.items() if k not in {"label", "split"}})
@@ -93,6 +112,11 @@ def labels_delivered(
     return sorted(labels | {item.label for item in placed if isinstance(item, Placed)})
 
 
+def is_table(path: str) -> bool:
+    """True for a delivery's own table (manifest.csv, metadata.csv, in any case)."""
+    return path.rpartition("/")[2].lower() in TABLE_NAMES
+
+
 def decoded(data: bytes) -> str:
     """The text of a table: UTF-8, or else Windows-1252, in which spreadsheets save where nobody tells them otherwise."""
     try:
@@ -111,6 +135,21 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _fault(label: str, folder_label: str | None, vocabulary: Vocabulary) -> Misplaced | None:
+    """What speaks against a label, where something does."""
+    known = ", ".join(vocabulary.labels)
+    if folder_label in vocabulary.labels and folder_label != label:
+        other = f"'{label}'" if label in vocabulary.labels else "another"
+        return Misplaced(f"two labels: the folder says '{folder_label}', the table says {other}",
+                         f"two labels: the folder says '{folder_label}', the table says '{label}'")
+    if vocabulary.labels and label not in vocabulary.labels:
+        return Misplaced(f"the label is not in the configuration ({known})",
+                         f"the label '{label}' is not in the configuration ({known})")
+    if "/" in label or label in {".", ".."} or not label.isprintable():
+        return Misplaced("the label cannot name a folder", f"the label {label!r} cannot name a folder")
+    return None
+
+
 def _read_table(text: str, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     text = text.removeprefix("\ufeff")
     header = text.partition("\n")[0]
@@ -120,7 +159,8 @@ def _read_table(text: str, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     ours = {ours: present[name.lower()] for ours, names in vocabulary.columns.items() for name in reversed(names)
             if name.lower() in present}
     if "file" not in ours:
-        raise ValueError(f"no column 'file' among {', '.join(present) or 'no columns'}; one row a file is needed")
+        raise TableError("no column 'file'; one row a file is needed",
+                         f"no column 'file' among {', '.join(present) or 'no columns'}; one row a file is needed")
     rows = {}
     for row in reader:
         values = {name: composed((row[theirs] or "").strip()) for name, theirs in ours.items()}

@@ -4,13 +4,14 @@ Here: keys, JSON and Parquet of a batch in the data bucket. The manifests are th
 Not here: judging (``storage.ingest``), the catalogue (``storage.lesions``).
 
     private/batches/<batch>/delivery.json   what was claimed, with original names (for support; never shown)
+    private/batches/<batch>/names.json      the original name of each file id
     batches/<batch>/landed.parquet          every file with its facts or the reason of its refusal
     batches/<batch>/manifest.parquet        the same once all good images are stored, with their addresses
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,7 +42,7 @@ class Batches:
             stored = json.loads(self._objects.download_file(self._bucket, _delivery_key(batch_id)))
         except KeyError:
             return None
-        files = tuple(SeenFile(**file) for file in stored.pop("files"))
+        files = tuple(SeenFile(*file) for file in stored["files"])
         return Delivery(**{**stored, "files": files, "tables": tuple(stored["tables"])})
 
     def write_manifest(self, batch_id: str, stage: str, rows: Sequence[dict[str, Any]]) -> tuple[str, str]:
@@ -61,20 +62,17 @@ class Batches:
             raise ValueError(f"{key} was changed after it was written: SHA-256 {found}, recorded {sha256}")
         return load_table(data, MANIFEST_SCHEMA)
 
+    def find_manifest(self, batch_id: str, stage: str) -> pa.Table | None:
+        """The manifest of a stage of one batch; None where it did not come so far."""
+        try:
+            return self.read_manifest(f"batches/{batch_id}/{stage}.parquet")
+        except KeyError:
+            return None
+
     def manifest_keys(self, stage: str = "manifest") -> list[str]:
         """The keys of all manifests of a stage, in order."""
         keys = (item.key for item in self._objects.list_objects(self._bucket, "batches"))
         return [key for key in keys if key.endswith(f"/{stage}.parquet")]
-
-    def quarantined(self) -> Iterator[dict[str, Any]]:
-        """Every refused file of every batch, with its original name from the private record."""
-        for key in self.manifest_keys("landed"):
-            batch_id = key.split("/")[1]
-            names = self.read_names(batch_id)
-            for row in self.read_manifest(key).to_pylist():
-                if row["reason"]:
-                    yield {"batch_id": batch_id, "file": names.get(row["file_id"], row["file_id"]),
-                           "file_id": row["file_id"], "reason": row["reason"], "sha256": row["sha256"]}
 
     def write_names(self, batch_id: str, names: dict[str, str]) -> None:
         """Keep the original names by file id, privately."""

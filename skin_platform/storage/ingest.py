@@ -6,29 +6,41 @@ Not here: the rules (``storage.door``), the claim (``storage.landing``), the tab
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from skin_platform.core.batches import Delivery
-from skin_platform.core.layout import composed
+from skin_platform.core.batches import Delivery, SeenFile
+from skin_platform.core.cleaning import cleaned
+from skin_platform.core.layout import Misplaced, composed
+from skin_platform.core.layout import place as placed_at
 from skin_platform.core.lesions import object_key
 from skin_platform.core.pseudonyms import pseudonym
 from skin_platform.storage.door import DoorRules, judge_bytes
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.places import LandingFolder, Place, name_in
 from skin_platform.storage.tables import Tables
 
+T = TypeVar("T")
 READERS = 4  # Pillow decodes outside the GIL; more readers only queue on two cores
+AT_ONCE = 256  # files that are judged ahead of whoever takes the verdicts
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One file of a delivery: its private name, its manifest row, and a reason where it is refused."""
+    """One file of a delivery: its private name, its manifest row, and why it is refused where it is.
+
+    The row's ``reason`` may be shown to all; ``in_full`` may hold delivered words, which can be names of patients. Besides files
+    there are tables that cannot be read, and what is missing: listed in a table, but not delivered.
+    """
 
     name: str
     row: dict[str, Any]
+    in_full: str | None = None
+    kind: Literal["file", "table", "missing"] = "file"
 
     @property
     def reason(self) -> str | None:
@@ -37,82 +49,113 @@ class Judged:
         return reason
 
 
-def judge_delivery(delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]]) -> Iterator[Judged]:
+def judge_delivery(
+    delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place | None = None
+) -> Iterator[Judged]:
     """Every file of the delivery with its verdict, in order, then what its tables promise and the delivery lacks.
 
-    ``earlier`` holds the good rows of a former judgement of the same batch by file id: where a file is gone or was changed
-    since it was claimed, its former row stands, so that a replay changes nothing.
+    ``place`` is where the files are; the folder ``delivery.root`` where none is given. ``earlier`` holds the good rows of a
+    former judgement of the same batch by file id: where a file is gone or was changed since it was claimed, its former row
+    stands, so that a replay changes nothing.
     """
-    root = Path(delivery.root)
-    tables = Tables(root, rules.vocabulary)
-
-    def judge(position: int) -> Judged:
-        file = delivery.files[position]
-        path = Path(file.path)
-        name = path.relative_to(root).as_posix()
-        blank = _blank_row(name, delivery, rules)
-        try:
-            seen = path.stat()
-            data = path.read_bytes() if seen.st_size <= rules.limits.max_bytes else b""
-        except OSError as error:
-            return Judged(name, earlier.get(blank["file_id"], blank | {"reason": f"unreadable: {error.strerror}"}))
-        if (seen.st_size, seen.st_mtime_ns) != (file.size_bytes, file.modified_ns):
-            changed = blank | {"reason": "changed after it was claimed; its new content comes with a later batch"}
-            return Judged(name, earlier.get(blank["file_id"], changed))
-        if seen.st_size > rules.limits.max_bytes:
-            reason = f"{seen.st_size} bytes is over the limit of {rules.limits.max_bytes}"
-            return Judged(name, blank | {"reason": reason, "bytes": seen.st_size})
-        return Judged(name, judge_bytes(data, PurePosixPath(name), tables.row(path), blank, rules))
-
+    place = place or LandingFolder(Path(delivery.root))
+    tables = Tables(place, rules.vocabulary)
+    judge = partial(_judge, delivery, rules, earlier, place)
     with ThreadPoolExecutor(READERS) as readers:
-        yield from readers.map(judge, range(len(delivery.files)))
-    claimed = {composed(file.path) for file in delivery.files}
+        for start in range(0, len(delivery.files), AT_ONCE):
+            files = delivery.files[start:start + AT_ONCE]
+            yield from readers.map(judge, files, [tables.row(name_in(place, file.path)) for file in files])
     for table in delivery.tables:
-        folder = Path(table).parent
-        for file in tables.rows(folder):
-            if composed(str(folder / file)) not in claimed and not tables.is_delivered(folder, file):
-                name = (folder.relative_to(root) / file).as_posix()
-                yield Judged(name, _blank_row(name, delivery, rules) | {"reason": "listed in the table, but not delivered"})
-    for name, reason in tables.errors.items():
-        yield Judged(name, _blank_row(name, delivery, rules) | {"reason": reason})
+        folder = name_in(place, table).rpartition("/")[0]
+        claimed = {composed(name_in(place, file.path)) for file in delivery.files}
+        for name in tables.missing(folder):
+            if composed(name) not in claimed:
+                reason = "listed in the table, but not delivered"
+                yield Judged(name, _blank_row(name, delivery, rules) | {"reason": reason}, kind="missing")
+    for name, error in tables.errors.items():
+        reason = f"unreadable table: {error.reason}"
+        yield Judged(name, _blank_row(name, delivery, rules) | {"reason": reason}, f"unreadable table: {error}", "table")
+
+
+def _judge(
+    delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, file: SeenFile,
+    row: Mapping[str, str] | None,
+) -> Judged:
+    """One file, read once."""
+    name = name_in(place, file.path)
+    blank = _blank_row(name, delivery, rules)
+    try:
+        seen, data = place.read(name, rules.limits.max_bytes)
+    except OSError as error:
+        return Judged(name, earlier.get(blank["file_id"], blank | {"reason": f"unreadable: {error.strerror}"}))
+    if not seen.has_content_of(file):
+        changed = blank | {"reason": "changed after it was claimed; its new content comes with a later batch"}
+        return Judged(name, earlier.get(blank["file_id"], changed))
+    if seen.size_bytes > rules.limits.max_bytes:
+        reason = f"{seen.size_bytes} bytes is over the limit of {rules.limits.max_bytes}"
+        return Judged(name, blank | {"reason": reason, "bytes": seen.size_bytes})
+    judged = judge_bytes(data, PurePosixPath(name), row, blank, rules)
+    misplaced = placed_at(PurePosixPath(name), row, rules.vocabulary) if judged["reason"] else None
+    return Judged(name, judged, misplaced.in_full if isinstance(misplaced, Misplaced) else None)
+
+
+def _bytes_of(path: Any) -> bytes:
+    return Path(path).read_bytes()
 
 
 def store_images(
-    rows: Sequence[dict[str, Any]], paths: Mapping[str, Path], known: Mapping[str, str], objects: ObjectStore, bucket: str
+    rows: Sequence[dict[str, Any]], paths: Mapping[str, T], known: Mapping[str, str], objects: ObjectStore, bucket: str,
+    read: Callable[[T], bytes] = _bytes_of,
 ) -> list[dict[str, Any]]:
-    """``rows`` with the address of each good image, uploaded where its bytes are not stored yet.
+    """``rows`` with the address of each good image, cleaned and uploaded where it is not stored yet.
 
-    ``paths`` gives the file of each file id, ``known`` the address of each SHA-256 that is stored already. A file whose
+    ``paths`` gives the file of each file id, for ``read``; ``known`` the address of each SHA-256 that is stored already; only of these the
+    store is asked whether they are there, since a key is its content and another put of it changes nothing. A file whose
     bytes are no longer those that were judged is refused; nothing is stored under a wrong name.
     """
-    first: dict[str, str] = dict(known)
-    for row in rows:
+    alike: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
         if not row["reason"]:
-            key = object_key(row["split"], row["label"], row["sha256"], row["format"])
-            first.setdefault(row["sha256"], f"s3://{bucket}/{key}")
+            alike.setdefault(row["sha256"], []).append(position)
+    stored = list(rows)
 
-    def store(row: dict[str, Any]) -> dict[str, Any]:
-        if row["reason"]:
-            return row
-        uri = first[row["sha256"]]
+    def store(sha256: str) -> None:
+        first = rows[alike[sha256][0]]
+        uri = known.get(sha256) or f"s3://{bucket}/{object_key(first['split'], first['label'], sha256, first['format'])}"
         key = uri.removeprefix(f"s3://{bucket}/")
-        if not objects.object_exists(bucket, key):
-            try:
-                data = paths[row["file_id"]].read_bytes()
-            except (OSError, KeyError):
-                return row | {"reason": "gone before it could be stored"}
-            if hashlib.sha256(data).hexdigest() != row["sha256"]:
-                return row | {"reason": "changed while it was being stored; its new content comes with a later batch"}
-            objects.upload_file(bucket, key, data, {"sha256": row["sha256"], "label": row["label"]})
-        return row | {"s3_uri": uri}
+        is_there = sha256 in known and objects.object_exists(bucket, key)
+        for position in alike[sha256]:
+            row = rows[position]
+            fault = None if is_there else _put(row, partial(read, paths[row["file_id"]]), objects, bucket, key)
+            is_there = fault is None
+            stored[position] = row | ({"reason": fault} if fault else {"s3_uri": uri})
 
     with ThreadPoolExecutor(16) as uploaders:
-        return list(uploaders.map(store, rows))
+        for _ in uploaders.map(store, alike):
+            pass
+    return stored
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How often each reason of refusal occurs, most frequent first."""
     return dict(Counter(str(row["reason"]) for row in rows if row["reason"]).most_common())
+
+
+def _put(row: dict[str, Any], read: Callable[[], bytes], objects: ObjectStore, bucket: str, key: str) -> str | None:
+    """Upload what is stored of the file; the reason where it is not the one that was judged any more."""
+    fault = "changed while it was being stored; its new content comes with a later batch"
+    try:
+        data = read()
+    except OSError:
+        data = b""
+    if not data:
+        fault = "gone before it could be stored"
+    if hashlib.sha256(data).hexdigest() == row["delivered_sha256"]:
+        clean = cleaned(data)
+        if row["sha256"] == (row["delivered_sha256"] if clean is data else hashlib.sha256(clean).hexdigest()):
+            objects.upload_file(bucket, key, clean, {"sha256": row["sha256"], "label": row["label"]})
+            return None
+    return None if objects.object_exists(bucket, key) else fault  # it may be there since a run that was killed
 
 
 def _blank_row(name: str, delivery: Delivery, rules: DoorRules) -> dict[str, Any]:

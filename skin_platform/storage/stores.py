@@ -3,14 +3,11 @@
 Here: which store lies where. Not here: what each does (the other modules of this room).
 """
 
-import logging
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.core.images import Limits
@@ -22,16 +19,17 @@ from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.datasets import Datasets
 from skin_platform.storage.door import DoorRules
-from skin_platform.storage.landing import claim
+from skin_platform.storage.landing import ClaimRules, claim
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.places import LandingBucket, LandingFolder, Place
+from skin_platform.storage.quarantine import Quarantine
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions
 from skin_platform.storage.versions import ModelVersions
 
-logger = logging.getLogger(__name__)
 DEFAULT_LABELS = ["irregular", "mottled", "plain"]  # of the synthetic delivery; they name looks, not diagnoses
 DAGSTER_YAML = Path(__file__).parents[2] / "deploy" / "local" / "dagster.yaml"
 
@@ -48,6 +46,7 @@ class Stores:
         for bucket in (settings.s3_bucket_models, settings.s3_bucket_data, self.images_bucket) if create else ():
             self.objects.create_bucket(bucket)
         self.batches = Batches(self.objects, settings.s3_bucket_data)
+        self.quarantine = Quarantine(self.objects, settings.s3_bucket_data)
         self.catalogue = Catalogue(self.objects, settings.s3_bucket_data, settings.home.catalogue, settings.dataset.labels)
         self.resolutions = Resolutions(self.objects, settings.s3_bucket_data)
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
@@ -74,29 +73,34 @@ class Stores:
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
         return DoorRules(settings.dataset.vocabulary, limits, settings.skin_pseudonym_key.get_secret_value())
 
-    def claim(self, root: Path | None = None, source: str | None = None, *, settle_seconds: float | None = None,
-              batch_id: str | None = None, keep: Callable[[SeenFile], bool] = lambda file: True) -> list[Delivery]:
-        """Claim what is new in ``root`` (the landing folder) and passes ``keep`` as batches, for good.
+    def place(self, root: str | Path | None = None) -> Place:
+        """The place that deliveries land in: the landing folder, another folder, or ``s3://bucket/prefix``.
 
-        Each claim is stored before the ledger has it for good, so that a process killed between the two loses nothing: the
-        files are claimed again. Where another process claims at the same moment, it wins, its claim stays as it is stored, and
-        nothing comes back here.
+        Raises ``ValueError`` for a bucket that the platform itself keeps things in.
         """
-        settle = self.settings.skin_settle_seconds if settle_seconds is None else settle_seconds
-        root = (root or self.settings.home.landing).resolve()
-        source = source or self.settings.dataset.source
-        now = datetime.now(UTC)
-        deliveries = claim(root, source, self.ledger, now, settle, self.settings.skin_max_batch_files, batch_id,
-                           keep)
-        claimed = []
-        for delivery in deliveries:
-            try:
-                self.ledger.record(delivery, self.batches.write_delivery)
-            except sa.exc.IntegrityError:
-                logger.warning("batch %s was claimed by another process at the same moment", delivery.batch_id)
-                break
-            claimed.append(delivery)
-        return claimed
+        if root is None or not str(root).startswith("s3://"):
+            return LandingFolder(Path(root or self.settings.home.landing).resolve())
+        bucket, _, prefix = str(root).removeprefix("s3://").partition("/")
+        own = (self.settings.s3_bucket_models, self.settings.s3_bucket_data, self.images_bucket)
+        if bucket in own or not bucket:
+            raise ValueError(f"nothing can land in '{root}': name a bucket (s3://bucket/prefix) other than {', '.join(own)}, "
+                             "in which the platform itself keeps things")
+        return LandingBucket(self.objects, bucket, prefix)
+
+    @property
+    def landing_bucket(self) -> Place | None:
+        """The S3 prefix that deliveries land under; None where SKIN_LANDING_BUCKET is empty."""
+        bucket, prefix = self.settings.skin_landing_bucket, self.settings.skin_landing_prefix
+        return self.place(f"s3://{bucket}/{prefix}") if bucket else None
+
+    def claim(self, root: str | Path | None = None, source: str | None = None, *, settle_seconds: float | None = None,
+              batch_id: str | None = None, keep: Callable[[SeenFile], bool] = lambda file: True) -> list[Delivery]:
+        """Claim what is new in the place ``root`` (the landing folder) and passes ``keep`` as batches, for good."""
+        settings = self.settings
+        rules = ClaimRules(source or settings.dataset.source,
+                           settings.skin_settle_seconds if settle_seconds is None else settle_seconds,
+                           settings.skin_max_batch_files, batch_id)
+        return claim(self.place(root), self.ledger, self.batches, rules, datetime.now(UTC), keep)
 
 
 def prepare_home(settings: Settings) -> None:

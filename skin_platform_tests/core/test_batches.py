@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skin_platform.core.batches import Delivery, SeenFile, check_batch_id, in_order, is_settled, next_batch_id, slug
+from skin_platform.core.batches import (
+    Delivery,
+    SeenFile,
+    check_batch_id,
+    first_batch_id,
+    in_order,
+    is_settled,
+    next_batch_id,
+    slug,
+)
 
 DAY = date(2026, 5, 1)
 NOW, SETTLE = 1_000_000, 100
@@ -29,18 +38,19 @@ def test_a_slug_is_lower_case_ascii_with_single_hyphens(text, expected):
 def test_every_source_gives_a_batch_id_that_fits_and_is_free(source, earlier):
     taken: set[str] = set()
     for _ in range(earlier):
-        taken.add(next_batch_id(DAY, source, taken))
-    name = next_batch_id(DAY, source, taken)
+        taken.add(next_batch_id(first_batch_id(DAY, source), taken))
+    name = next_batch_id(first_batch_id(DAY, source), taken)
     assert len(taken) == earlier
     assert name not in taken
     assert check_batch_id(name) == name
 
 
-def test_the_second_batch_of_a_day_is_numbered_from_two_and_gaps_are_filled():
-    assert next_batch_id(DAY, "x", []) == "2026-05-01-x"
-    assert next_batch_id(DAY, "x", ["2026-05-01-x"]) == "2026-05-01-x-2"
-    assert next_batch_id(DAY, "x", ["2026-05-01-x", "2026-05-01-x-3", "2026-05-01-y"]) == "2026-05-01-x-2"
-    assert next_batch_id(DAY, "x", ["2026-05-01-x-2"]) == "2026-05-01-x"
+@pytest.mark.parametrize(("taken", "expected"), [
+    ([], "2026-05-01-x"), (["2026-05-01-x"], "2026-05-01-x-2"), (["2026-05-01-x", "2026-05-01-x-9"], "2026-05-01-x-10"),
+    (["2026-05-01-x", "2026-05-01-x-3", "2026-05-01-y"], "2026-05-01-x-4"), (["2026-05-01-x-north"], "2026-05-01-x"),
+])
+def test_a_later_batch_of_a_day_has_the_number_after_the_highest(taken, expected):
+    assert next_batch_id(first_batch_id(DAY, "x"), taken) == expected
 
 
 @pytest.mark.parametrize("bad", ["", "x", "2026-05-01", "2026-05-01-", "2026-05-01-X", "2026-05-01-a--b", "2026-05-01-a/../b",
@@ -74,12 +84,24 @@ def test_the_order_of_files_does_not_depend_on_the_order_of_looking():
 
 @pytest.mark.parametrize("other", [
     replace(DELIVERY, root="/out"), replace(DELIVERY, files=FILES[:2]), replace(DELIVERY, tables=()),
-    replace(DELIVERY, files=(replace(FILES[0], size_bytes=4), *FILES[1:])),
-    replace(DELIVERY, files=(replace(FILES[0], modified_ns=6), *FILES[1:])),
-    replace(DELIVERY, files=(replace(FILES[0], path="/in/c.jpg"), *FILES[1:])),
+    replace(DELIVERY, files=(FILES[0]._replace(size_bytes=4), *FILES[1:])),
+    replace(DELIVERY, files=(FILES[0]._replace(modified_ns=6), *FILES[1:])),
+    replace(DELIVERY, files=(FILES[0]._replace(path="/in/c.jpg"), *FILES[1:])),
 ])
 def test_another_delivery_has_another_digest(other):
     assert other.digest != DELIVERY.digest
+
+
+def test_an_object_of_other_content_makes_another_delivery_whatever_its_time():
+    one, other = (replace(DELIVERY, files=(FILES[0]._replace(etag=tag),)) for tag in ("a", "b"))
+    assert one.digest != other.digest
+    assert not other.files[0].has_content_of(one.files[0])
+    assert one.files[0]._replace(modified_ns=99).has_content_of(one.files[0])
+
+
+@pytest.mark.parametrize(("first_seen", "settled"), [(None, False), (NOW, False), (NOW - 99, False), (NOW - 100, True)])
+def test_a_file_from_the_future_is_settled_when_it_was_seen_like_this_for_a_while(first_seen, settled):
+    assert is_settled(SeenFile("/a", 1, NOW + 5, NOW + 5), NOW, SETTLE, first_seen) is settled
 
 
 def test_the_same_files_claimed_again_have_the_same_digest():

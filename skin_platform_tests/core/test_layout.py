@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skin_platform.core.layout import Placed, Vocabulary, labels_delivered, place, read_table
+from skin_platform.core.layout import Misplaced, Placed, TableError, Vocabulary, labels_delivered, place, read_table
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "test"}
 COLUMNS = {"file": ["file", "image"], "label": ["label", "dx"], "split": ["split"], "patient_id": ["patient_id"],
@@ -34,7 +34,7 @@ def test_without_a_configuration_the_last_folder_is_the_label():
 
 
 def test_without_a_configuration_a_split_folder_is_no_label():
-    assert "no label" in place(PurePosixPath("delivery/train/a.jpg"), None, FREE)
+    assert "no label" in place(PurePosixPath("delivery/train/a.jpg"), None, FREE).reason
 
 
 def test_a_flat_file_takes_label_split_and_attributes_from_its_row():
@@ -66,7 +66,24 @@ def test_a_split_that_nobody_configured_counts_as_none():
     ("nev\udcffus/a.jpg", None, FREE, "cannot name a folder"),
 ])
 def test_what_has_no_place_is_refused_with_the_reason(path, row, words, reason):
-    assert reason in place(PurePosixPath(path), row, words)
+    assert reason in place(PurePosixPath(path), row, words).in_full
+
+
+@pytest.mark.parametrize(("path", "row", "words"), [
+    ("Mustermann/a.jpg", None, WORDS), ("a.jpg", {"label": "Mustermann"}, WORDS), ("nevus/a.jpg", {"label": "Mustermann"}, WORDS),
+    ("nevus/scan.Mustermann", None, WORDS), ("Muster\x00mann/a.jpg", None, FREE),
+])
+def test_a_reason_that_all_may_see_holds_no_delivered_word(path, row, words):
+    told = place(PurePosixPath(path), row, words)
+    assert "Muster" in told.in_full
+    assert "Muster" not in told.reason
+
+
+def test_a_table_without_a_header_tells_its_first_row_only_in_private():
+    with pytest.raises(TableError) as caught:
+        read_table("Mustermann_7.jpg,nevus\n", WORDS)
+    assert "mustermann" in str(caught.value)
+    assert "mustermann" not in caught.value.reason.lower()
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="/\x00", exclude_categories=["Cs"]), min_size=1, max_size=6),
@@ -81,7 +98,8 @@ def test_every_place_gets_a_label_that_can_name_a_folder_or_a_reason(parts, conf
         assert verdict.label.isprintable()
         assert verdict.split in {None, "train", "val", "test"}
     else:
-        assert verdict
+        assert isinstance(verdict, Misplaced)
+        assert verdict.reason
 
 
 def test_a_table_is_read_by_file_with_our_column_names():

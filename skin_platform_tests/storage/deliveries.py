@@ -1,19 +1,20 @@
 """Deliveries for tests: files dropped into a folder, claimed, judged and stored as the platform does it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skin_platform.core.batches import Delivery
+from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.core.images import Limits
 from skin_platform.core.layout import Vocabulary
 from skin_platform.core.lesions import MANIFEST_COLUMNS
 from skin_platform.storage.door import DoorRules
 from skin_platform.storage.ingest import Judged, judge_delivery
-from skin_platform.storage.landing import claim
+from skin_platform.storage.landing import ClaimRules, KeptDeliveries, claim
 from skin_platform.storage.ledger import LandingLedger
+from skin_platform.storage.places import LandingFolder, Place
 
 LABELS = ("nevus", "Mélanome à voir")
 COLUMNS = {name: [name] for name in ("file", "label", "split", "patient_id", "lesion_id", "age", "sex", "sha256")}
@@ -35,19 +36,41 @@ def drop(root: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(data)
 
 
-def claimed(root: Path, ledger: LandingLedger, max_files: int = 1000, settle_seconds: float = 0) -> list[Delivery]:
-    """What is new below ``root``, claimed and recorded."""
-    deliveries = claim(root, "clinic", ledger, now(), settle_seconds, max_files)
-    for delivery in deliveries:
-        ledger.record(delivery)
-    return deliveries
+def scan(root: Path) -> list[SeenFile]:
+    """What a landing folder shows, by path."""
+    return sorted(LandingFolder(root).scan())
+
+
+class KeptInMemory:
+    """Where claims are kept, for tests of the claim alone."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[str, Delivery] = {}
+
+    def read_delivery(self, batch_id: str) -> Delivery | None:
+        """What was claimed as this batch."""
+        return self.deliveries.get(batch_id)
+
+    def write_delivery(self, delivery: Delivery) -> None:
+        """Keep what was claimed."""
+        self.deliveries[delivery.batch_id] = delivery
+
+
+def claimed(root: Path | Place, ledger: LandingLedger, max_files: int = 1000, settle_seconds: float = 0,
+            at: datetime | None = None, kept: KeptDeliveries | None = None, batch_id: str | None = None,
+            wanted: Callable[[SeenFile], bool] = lambda file: True) -> list[Delivery]:
+    """What is new in a folder or another place, claimed for good."""
+    place = LandingFolder(root) if isinstance(root, Path) else root
+    rules = ClaimRules("clinic", settle_seconds, max_files, batch_id)
+    return claim(place, ledger, kept or KeptInMemory(), rules, at or now(), wanted)
 
 
 def landed(root: Path, ledger: LandingLedger) -> tuple[Delivery, list[Judged]]:
     """The one new delivery below ``root``, judged; the ledger is told of the contents."""
     [delivery] = claimed(root, ledger)
     judged = list(judge_delivery(delivery, RULES, {}))
-    ledger.note_contents({str(root / item.name): item.row["sha256"] for item in judged if item.row.get("sha256")})
+    ledger.note_contents({str(root / item.name): item.row.get("delivered_sha256") or item.row["sha256"]
+                          for item in judged if item.row.get("sha256")})
     return delivery, judged
 
 

@@ -78,13 +78,6 @@ def test_manifests_are_listed_by_stage_in_order(batches):
     assert batches.manifest_keys("landed") == [f"batches/{BATCH}/landed.parquet", "batches/2026-05-02-x/landed.parquet"]
 
 
-def test_the_quarantine_lists_every_refused_file_by_its_original_name(batches):
-    batches.write_manifest(BATCH, "landed", [manifest_row(1), manifest_row(2, reason="the file is empty")])
-    batches.write_names(BATCH, {"f1": "nevus/ü.jpg", "f2": "nevus/empty.jpg"})
-    assert list(batches.quarantined()) == [{"batch_id": BATCH, "file": "nevus/empty.jpg", "file_id": "f2",
-                                            "reason": "the file is empty", "sha256": manifest_row(2)["sha256"]}]
-
-
 def test_original_names_are_nowhere_but_under_private(batches, objects, tmp_path):
     landing = tmp_path / "landing"
     generate(World(8, 3, ("nevus", "Mélanome à voir"), corrupt=0.25), landing)

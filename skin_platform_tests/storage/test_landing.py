@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from skin_platform.storage.landing import claim, is_table, scan, unclaimed
-from skin_platform.storage.ledger import LandingLedger
+from skin_platform.core.layout import is_table
+from skin_platform.storage.landing import look
+from skin_platform.storage.ledger import LandingLedger, OpenBatch
+from skin_platform.storage.places import LandingFolder
 from skin_platform_tests.core.pictures import jpeg
-from skin_platform_tests.storage.deliveries import claimed, drop, landed, now
+from skin_platform_tests.storage.deliveries import KeptInMemory, claimed, drop, landed, now, scan
 
 
 @pytest.fixture
@@ -44,12 +46,11 @@ def _rewrite(path, data):
     os.utime(path, ns=(before + 10**6, before + 10**6))
 
 
-def test_a_scan_is_in_order_and_passes_hidden_files_over(root):
+def test_a_scan_passes_hidden_files_over(root):
     drop(root, {"b/2.jpg": b"", "b/10.jpg": b"", "a/x.jpg": b"", "a/.hidden.jpg": b"", ".git/x.jpg": b"",
                 "__MACOSX/a/x.jpg": b"", ".DS_Store": b"", "z.jpg": b"abc"})
-    seen = list(scan(root))
-    assert [os.path.relpath(file.path, root) for file in seen] == ["z.jpg", "a/x.jpg", "b/10.jpg", "b/2.jpg"]
-    assert seen[0].size_bytes == 3
+    assert {os.path.relpath(file.path, root): file.size_bytes for file in scan(root)} == {
+        "z.jpg": 3, "a/x.jpg": 0, "b/10.jpg": 0, "b/2.jpg": 0}
 
 
 def test_a_broken_link_does_not_stop_the_scan(root):
@@ -77,8 +78,7 @@ def test_a_half_written_file_is_left_and_comes_with_a_later_look(root, ledger):
     drop(root, {"nevus/a.jpg": b"a"})
     time.sleep(0.3)
     drop(root, {"nevus/growing.jpg": b"half"})
-    [delivery] = claim(root, "clinic", ledger, _just_after(root / "nevus/growing.jpg"), 0.25, 9)
-    ledger.record(delivery)
+    [delivery] = claimed(root, ledger, 9, 0.25, _just_after(root / "nevus/growing.jpg"))
     assert _names(delivery, root) == ["nevus/a.jpg"]
     time.sleep(0.3)
     [later] = claimed(root, ledger, settle_seconds=0.25)
@@ -92,7 +92,7 @@ def test_a_file_with_an_old_or_a_future_time_is_claimed_once_nothing_touched_it_
     os.utime(root / "nevus/future.jpg", (time.time() + 10**7,) * 2)
     assert claimed(root, ledger, settle_seconds=60) == []
     later = now() + timedelta(seconds=61)
-    [delivery] = claim(root, "clinic", ledger, later, 60, 100)
+    [delivery] = claimed(root, ledger, 100, 60, later)
     assert _names(delivery, root) == ["nevus/future.jpg", "nevus/old.jpg"]
 
 
@@ -100,7 +100,7 @@ def test_files_below_a_table_that_is_still_being_written_wait_with_it(root, ledg
     drop(root, {"x/a.jpg": b"a", "b.jpg": b"b"})
     time.sleep(0.3)
     drop(root, {"x/manifest.csv": b"file,label\n"})
-    [delivery] = claim(root, "clinic", ledger, _just_after(root / "x/manifest.csv"), 0.25, 9)
+    [delivery] = claimed(root, ledger, 9, 0.25, _just_after(root / "x/manifest.csv"))
     assert _names(delivery, root) == ["b.jpg"]
 
 
@@ -109,7 +109,7 @@ def test_the_same_content_written_again_changes_nothing(root, ledger):
     landed(root, ledger)
     _rewrite(root / "nevus/a.jpg", jpeg(1))
     assert claimed(root, ledger) == []
-    assert ledger.known()[str(root / "nevus/a.jpg")][1] == (root / "nevus/a.jpg").stat().st_mtime_ns
+    assert ledger.stamps(str(root))[str(root / "nevus/a.jpg")][1] == (root / "nevus/a.jpg").stat().st_mtime_ns
 
 
 def test_changed_content_is_claimed_anew_even_of_the_same_size(root, ledger):
@@ -148,19 +148,19 @@ def test_batches_are_bounded_and_stand_in_order_of_time(root, ledger):
     assert [bool(delivery.tables) for delivery in deliveries] == [True, False, False]
     assert len({delivery.batch_id for delivery in deliveries}) == 3
     assert [delivery.claimed_at for delivery in deliveries] == sorted({delivery.claimed_at for delivery in deliveries})
-    assert [batch for batch, _ in ledger.open_batches()] == [delivery.batch_id for delivery in deliveries]
+    assert [batch.batch_id for batch in ledger.open_batches()] == [delivery.batch_id for delivery in deliveries]
 
 
 def test_a_named_batch_takes_everything(root, ledger):
     drop(root, {f"nevus/{number}.jpg": b"x" for number in range(5)})
-    [delivery] = claim(root, "clinic", ledger, now(), 0, 2, batch_id="2026-05-01-mine")
+    [delivery] = claimed(root, ledger, 2, batch_id="2026-05-01-mine")
     assert (delivery.batch_id, len(delivery.files)) == ("2026-05-01-mine", 5)
 
 
 def test_files_that_are_not_wanted_stay_unclaimed(root, ledger):
     drop(root, {"nevus/a.jpg": b"a", "nevus/b.jpg": b"b"})
-    [delivery] = claim(root, "clinic", ledger, now(), 0, 9, keep=lambda file: file.path.endswith("a.jpg"))
-    ledger.record(delivery)
+    [delivery] = claimed(root, ledger, wanted=lambda file: file.path.endswith("a.jpg"))
+    assert _names(delivery, root) == ["nevus/a.jpg"]
     assert _names(claimed(root, ledger)[0], root) == ["nevus/b.jpg"]
 
 
@@ -168,9 +168,9 @@ def test_the_ledger_survives_being_opened_again(root, ledger, tmp_path):
     drop(root, {"nevus/a.jpg": jpeg(1)})
     delivery, _ = landed(root, ledger)
     again = LandingLedger(tmp_path / "state" / "landing.db")
-    assert again.known() == ledger.known()
+    assert again.stamps(str(root)) == ledger.stamps(str(root))
     assert again.batch_ids() == {delivery.batch_id}
-    assert again.open_batches() == [(delivery.batch_id, delivery.digest)]
+    assert again.open_batches() == [OpenBatch(delivery.batch_id, delivery.digest, str(root))]
     again.close_batch(delivery.batch_id, now())
     assert ledger.open_batches() == []
     assert claimed(root, again) == []
@@ -185,20 +185,18 @@ def test_a_lost_ledger_claims_everything_again(root, ledger, tmp_path):
     other.dispose()
 
 
-def test_a_batch_is_recorded_by_one_only_and_all_or_nothing(root, ledger):
+def test_a_claim_that_cannot_be_kept_is_none(root, ledger):
     drop(root, {"nevus/a.jpg": b"a"})
-    [delivery] = claim(root, "clinic", ledger, now(), 0, 9)
 
-    def fail(delivery):
-        raise ConnectionError("the object store is away")
+    class Away(KeptInMemory):
+        def write_delivery(self, delivery):
+            raise ConnectionError("the object store is away")
 
     with pytest.raises(ConnectionError):
-        ledger.record(delivery, fail)
-    assert ledger.known() == {}
+        claimed(root, ledger, kept=Away())
+    assert ledger.stamps(str(root)) == {}
     assert ledger.batch_ids() == set()
-    ledger.record(delivery)
-    with pytest.raises(Exception, match="UNIQUE"):
-        ledger.record(delivery)
+    assert len(claimed(root, ledger)) == 1
 
 
 def test_a_name_that_is_not_utf8_is_claimed_once(root, ledger):
@@ -206,14 +204,14 @@ def test_a_name_that_is_not_utf8_is_claimed_once(root, ledger):
     [delivery] = claimed(root, ledger)
     assert len(delivery.files) == 2
     assert claimed(root, ledger) == []
-    assert os.fsdecode(os.fsencode(root) + b"/nevus/caf\xe9.jpg") in ledger.known()
+    assert os.fsdecode(os.fsencode(root) + b"/nevus/caf\xe9.jpg") in ledger.stamps(str(root))
 
 
 def test_looking_changes_nothing_in_the_folder(root, ledger):
     drop(root, {"nevus/a.jpg": b"a", "manifest.csv": b"file\n"})
-    before = list(scan(root))
+    before = scan(root)
     claimed(root, ledger)
-    assert list(scan(root)) == before
+    assert scan(root) == before
 
 
 def test_a_table_is_known_by_its_name_in_any_case():
@@ -225,6 +223,6 @@ def test_a_file_rewritten_alike_is_told_of_and_not_given(root, ledger):
     drop(root, {"nevus/a.jpg": jpeg(1)})
     landed(root, ledger)
     _rewrite(root / "nevus/a.jpg", jpeg(1))
-    told = []
-    assert unclaimed(root, ledger.known(), now(), 0, told.append) == []
-    assert [os.path.basename(file.path) for file in told] == ["a.jpg"]
+    found = look(LandingFolder(root), ledger, now(), 0)
+    assert found.files == []
+    assert [os.path.basename(file.path) for file in found.alike] == ["a.jpg"]

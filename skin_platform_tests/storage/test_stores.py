@@ -4,6 +4,7 @@ import pytest
 
 from skin_platform.dataset_config import render_dataset_config
 from skin_platform.settings import load_settings
+from skin_platform.storage.ledger import OpenBatch
 from skin_platform.storage.objects import StorageError
 from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.core.pictures import jpeg
@@ -65,7 +66,7 @@ def test_a_claim_is_kept_and_remembered(settings):
     [delivery] = stores.claim()
     assert delivery.batch_id.endswith("-clinic")
     assert stores.batches.read_delivery(delivery.batch_id) == delivery
-    assert stores.ledger.open_batches() == [(delivery.batch_id, delivery.digest)]
+    assert stores.ledger.open_batches() == [OpenBatch(delivery.batch_id, delivery.digest, delivery.root)]
     assert stores.claim() == []
     assert Stores(settings).claim() == []
 

@@ -1,7 +1,5 @@
 """Assets of the room ``objects``: a batch's images in the images bucket."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from skin_platform.core.references import LandedBatch, StoredBatch
@@ -22,14 +20,18 @@ def images(
     opened = stores.open()
     rows = opened.batches.read_manifest(landed.manifest_key, landed.manifest_sha256).to_pylist()
     delivery = opened.batches.read_delivery(landed.batch_id)
-    root = Path(delivery.root) if delivery else opened.settings.home.landing
-    paths = {file_id: root / name for file_id, name in opened.batches.read_names(landed.batch_id).items()}
+    if delivery is None:
+        raise dg.Failure(f"the record of what was claimed as batch {landed.batch_id} is gone", allow_retries=False)
+    place = opened.place(delivery.root)
+    names = opened.batches.read_names(landed.batch_id)
     sha256s = {row["sha256"] for row in rows if not row["reason"]}
-    stored = store_images(rows, paths, opened.catalogue.addresses(sha256s), opened.objects, opened.images_bucket)
+    stored = store_images(rows, names, opened.catalogue.addresses(sha256s), opened.objects, opened.images_bucket,
+                          lambda name: place.read(name)[1])
     key, sha256 = opened.batches.write_manifest(landed.batch_id, "manifest", stored)
     good = [row for row in stored if not row["reason"]]
     late = [{"file_id": row["file_id"], "reason": row["reason"]}
             for row, before in zip(stored, rows, strict=True) if row["reason"] and not before["reason"]]
+    opened.quarantine.add(delivery, [(row["file_id"], names[row["file_id"]], row["reason"]) for row in late])
     context.log.info("%s: %d images in bucket %s", landed.batch_id, len(good), opened.images_bucket)
     return dg.MaterializeResult(
         value=StoredBatch(landed.batch_id, key, sha256, len(good)),

@@ -1,0 +1,206 @@
+"""Places: where deliveries land, a folder or the objects below a prefix of a bucket, seen in one way.
+
+Here: listing, looking at and reading what landed; nothing is ever written. Not here: what of it is new (``storage.landing``).
+"""
+
+import errno
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
+import obstore
+
+from skin_platform.core.batches import SeenFile
+from skin_platform.core.layout import is_table
+from skin_platform.storage.faults import StorageError, translated
+from skin_platform.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+logger = logging.getLogger(__name__)
+HIDDEN = (".", "__MACOSX")  # what archives and operating systems leave behind
+CLOCK_SECONDS = 5.0
+
+
+class Place(Protocol):
+    """A place that deliveries land in. A file's path is ``root/name``; names are relative, with slashes."""
+
+    root: str
+
+    def scan(self, folder: str = "") -> Iterator[SeenFile]:
+        """Every file below ``folder`` (a name; the whole place) but hidden ones, in no order."""
+        ...
+
+    def tables(self, folder: str) -> list[str]:
+        """The names of the tables (manifest.csv, metadata.csv) that stand in ``folder`` itself."""
+        ...
+
+    def look_at(self, name: str) -> SeenFile | None:
+        """The file as it is now; None where it is gone."""
+        ...
+
+    def read(self, name: str, max_bytes: int | None = None) -> tuple[SeenFile, bytes]:
+        """The file as it is now, with its bytes (none of what is larger than ``max_bytes``); ``OSError`` where it is gone."""
+        ...
+
+    def clock(self, now: datetime) -> datetime:
+        """What the clock says that stamps the files, where ours says ``now``."""
+        ...
+
+
+def name_in(place: Place, path: str) -> str:
+    """The name of the file at ``path`` relative to the place."""
+    return path[len(place.root.rstrip("/")) + 1:]
+
+
+def path_in(root: str, name: str) -> str:
+    """The path of the file ``name`` in the place at ``root``."""
+    return f"{root.rstrip('/')}/{name}"
+
+
+class LandingFolder:
+    """A folder, with all that is in it. Links to files are followed, links to folders are not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+
+    def scan(self, folder: str = "") -> Iterator[SeenFile]:
+        """See ``Place``. A file that vanishes while we look, a broken link, a pipe is left out."""
+        waiting = [self._path(folder) if folder else self.root]
+        while waiting:
+            try:
+                entries = os.scandir(waiting.pop())
+            except FileNotFoundError:
+                continue
+            except OSError as error:  # no name: it may be that of a patient
+                logger.warning("a folder below %s cannot be read: %s", self.root, error.strerror)
+                continue
+            with entries:
+                for entry in entries:
+                    if entry.name.startswith(HIDDEN):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                        continue
+                    try:
+                        seen = entry.stat()
+                    except OSError:  # gone, or a link that leads nowhere or to itself
+                        continue
+                    if stat.S_ISREG(seen.st_mode):  # a pipe would block its reader for ever
+                        yield SeenFile(entry.path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+    def tables(self, folder: str) -> list[str]:
+        """See ``Place``."""
+        try:
+            names = os.listdir(self._path(folder))
+        except OSError:
+            return []
+        return [f"{folder}/{name}" if folder else name for name in sorted(names) if is_table(name)]
+
+    def look_at(self, name: str) -> SeenFile | None:
+        """See ``Place``."""
+        try:
+            return self._seen(os.stat(self._path(name)), name)
+        except (OSError, ValueError):
+            return None
+
+    def read(self, name: str, max_bytes: int | None = None) -> tuple[SeenFile, bytes]:
+        """See ``Place``. A file that is written to while it is read comes back as it is afterwards: not as it was claimed."""
+        with open(self._path(name), "rb") as file:
+            seen = self._seen(os.fstat(file.fileno()), name)
+            data = file.read() if max_bytes is None or seen.size_bytes <= max_bytes else b""
+            return self._seen_after(file, seen, name), data
+
+    def clock(self, now: datetime) -> datetime:
+        """Ours: that of the machine."""
+        return now
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.root, name)
+
+    def _seen(self, found: os.stat_result, name: str) -> SeenFile:
+        return SeenFile(self._path(name), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def _seen_after(self, file: IO[bytes], before: SeenFile, name: str) -> SeenFile:
+        after = self._seen(os.fstat(file.fileno()), name)
+        return after if after.has_content_of(before) else after._replace(size_bytes=-1)
+
+
+class LandingBucket:
+    """The objects of a bucket whose key begins with ``prefix/``; read only."""
+
+    def __init__(self, objects: ObjectStore, bucket: str, prefix: str = "") -> None:
+        self._objects, self._bucket, self._prefix = objects, bucket, prefix.strip("/")
+        self.root = f"s3://{bucket}/{self._prefix}".rstrip("/")
+
+    def scan(self, folder: str = "") -> Iterator[SeenFile]:
+        """See ``Place``. Raises ``StorageError`` where the bucket is not there."""
+        with self._explained():
+            below = self._key(folder)
+            for chunk in obstore.list(self._objects.opened(self._bucket), f"{below}/" if below else None):
+                for entry in chunk:
+                    name = entry["path"][len(self._prefix) + 1 if self._prefix else 0:]
+                    if not any(part.startswith(HIDDEN) for part in name.split("/")):
+                        yield self._seen(entry)
+
+    def tables(self, folder: str) -> list[str]:
+        """See ``Place``."""
+        with self._explained():
+            below = self._key(folder)
+            found = obstore.list_with_delimiter(self._objects.opened(self._bucket), f"{below}/" if below else None)
+        names = sorted(entry["path"].rpartition("/")[2] for entry in found["objects"])
+        return [f"{folder}/{name}" if folder else name for name in names if is_table(name)]
+
+    def look_at(self, name: str) -> SeenFile | None:
+        """See ``Place``."""
+        try:
+            with self._explained(name):
+                return self._seen(obstore.head(self._objects.opened(self._bucket), self._key(name)))
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str, max_bytes: int | None = None) -> tuple[SeenFile, bytes]:
+        """See ``Place``."""
+        with self._explained(name):
+            found = obstore.get(self._objects.opened(self._bucket), self._key(name))
+            seen = self._seen(found.meta)
+            return seen, bytes(found.bytes()) if max_bytes is None or seen.size_bytes <= max_bytes else b""
+
+    def clock(self, now: datetime) -> datetime:
+        """That of the endpoint, as each of its answers tells it; ours where it does not, or where a folder stands in for it."""
+        if self._objects.is_local:
+            return now
+        import httpx
+
+        try:
+            told = httpx.head(self._objects.address, timeout=CLOCK_SECONDS).headers.get("date", "")
+            return parsedate_to_datetime(told)
+        except (httpx.HTTPError, ValueError):
+            return now
+
+    def _key(self, name: str) -> str:
+        return "/".join(part for part in (self._prefix, name) if part)
+
+    def _seen(self, entry: "ObjectMeta") -> SeenFile:
+        written_ns = int(entry["last_modified"].timestamp()) * 10**9  # listings tell fractions, headers do not
+        tag = (entry["e_tag"] or "").strip('"')  # quoted or not, likewise
+        return SeenFile(f"s3://{self._bucket}/{entry['path']}", entry["size"], written_ns, written_ns, tag)
+
+    @contextmanager
+    def _explained(self, name: str = "") -> Iterator[None]:
+        """An object that is gone as ``FileNotFoundError``; a bucket that is not there as ``StorageError`` with the remedy."""
+        try:
+            with translated(self._objects.address, self._bucket, "", is_local=self._objects.is_local):
+                yield
+        except KeyError:
+            if name:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+            raise StorageError(f"there is no bucket '{self._bucket}' in {self._objects.address} for deliveries to land in: "
+                               "create it, or name another one") from None
