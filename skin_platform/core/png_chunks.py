@@ -49,6 +49,8 @@ def strip_png(data: bytes) -> tuple[bytes, int]:
         at = end
     if b"IDAT" not in kept.seen:
         raise MalformedError("no IDAT chunk")
+    if kept.colour_type == PALETTE and b"PLTE" not in kept.seen:
+        raise MalformedError("no PLTE chunk")
     bare = b"".join([*kept.pieces, END])
     return (data if bare == data else bare), kept.orientation
 

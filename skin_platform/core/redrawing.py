@@ -47,6 +47,8 @@ def redrawn(data: bytes, image_format: str, orientation: int | None) -> bytes:
 
 
 def _redrawn_png(image: Image.Image, data: bytes, orientation: int | None) -> bytes:
+    if image.mode == "P" and image.palette is None:
+        raise ValueError("a palette picture without a palette")  # Pillow decodes it, and fails to encode it
     image.load()
     tag = orientation_in(image.info.get("exif") or b"") if orientation is None else orientation
     notes = PngImagePlugin.PngInfo()
@@ -57,21 +59,16 @@ def _redrawn_png(image: Image.Image, data: bytes, orientation: int | None) -> by
 
 
 def _redrawn_jpeg(image: Any, data: bytes, orientation: int) -> bytes:
-    swaps = orientation in SWAPPING
-    options: dict[str, Any] = {
-        "qtables": _tables(image, orientation), "progressive": "progressive" in image.info,
-        "subsampling": JpegImagePlugin.get_sampling(image)}
-    if image.mode == "RGB" and _is_stored_as_rgb(image):
-        options |= {"keep_rgb": True, "subsampling": FULL_CHROMA}
-        image.load()
-    elif image.mode == "RGB":
-        kept = options["subsampling"]
-        options["subsampling"] = kept if kept == HALF_CHROMA or (kept > 0 and not swaps) else FULL_CHROMA
-        image = _luma_and_chroma(image, data, options["subsampling"])
-    else:
-        image.load()
-    image.info = {}
-    return strip_jpeg(_saved(_turned(image, orientation), "JPEG", **options))[0]
+    is_rgb = image.mode == "RGB" and _is_stored_as_rgb(image)
+    subsampling = JpegImagePlugin.get_sampling(image)
+    if is_rgb or (subsampling != HALF_CHROMA and (subsampling < 0 or orientation in SWAPPING)):
+        subsampling = FULL_CHROMA
+    picture = _luma_and_chroma(image, data, subsampling) if image.mode == "RGB" and not is_rgb else image
+    picture.load()  # before the header is believed: libjpeg refuses what makes no sense in it
+    options = {"qtables": _tables(image, orientation), "progressive": "progressive" in image.info,
+               "subsampling": subsampling, "keep_rgb": is_rgb}
+    picture.info = {}
+    return strip_jpeg(_saved(_turned(picture, orientation), "JPEG", **options))[0]
 
 
 def _tables(image: Any, orientation: int) -> list[list[int]]:

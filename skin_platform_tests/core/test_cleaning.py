@@ -165,6 +165,13 @@ def test_what_a_png_may_not_hold_never_gets_into_the_store(kind, content):
     assert kind not in (b"tRNS", b"ABCD") or np.array_equal(_pixels(clean)[..., :3], _pixels(data))
 
 
+def test_a_palette_picture_without_a_palette_is_no_picture():
+    data = PNGS["palette"]
+    at = data.index(b"PLTE") - 4
+    with pytest.raises(ValueError, match="without a palette"):
+        cleaned(data[:at] + data[at + 12 + int.from_bytes(data[at:at + 4], "big"):])
+
+
 def test_a_png_without_its_end_and_with_a_wrong_checksum_is_drawn_anew():
     data = _with_chunks(PNGS["RGB"], chunk(b"tEXt", SECRET))
     at = data.index(b"IDAT")
@@ -218,6 +225,13 @@ def test_a_turned_jpeg_of_broken_blocks_is_quantised_finer_and_stays_close(tag, 
     off = np.abs(_pixels(cleaned(dirty)) - shown)
     assert off.mean() <= 1.2
     assert off.max() <= 16
+
+
+def test_a_header_that_makes_no_sense_is_not_divided_by():
+    data = jpeg(7, 181, 131, exif=orientation(3))
+    at = data.index(b"\xff\xc0") + 11  # the sampling factors of the first component
+    with pytest.raises(READ_ERRORS):
+        cleaned(data[:at] + b"\x00" + data[at + 1:])
 
 
 def test_a_turned_cmyk_jpeg_stays_close():
