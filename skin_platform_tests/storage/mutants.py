@@ -85,7 +85,7 @@ def _spliced(data: bytes, random: Random) -> bytes:
 def _renumbered(data: bytes, random: Random) -> bytes:
     """One field of two or four bytes of the header set to an extreme."""
     size = 2 if random.random() < 0.5 else 4
-    at = random.integers(2, min(len(data), 700))
+    at = random.integers(0, min(len(data), 700))
     extremes = (0, 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1)
     return data[:at] + extremes[random.integers(4)].to_bytes(size, "big") + data[at + size:]
 
