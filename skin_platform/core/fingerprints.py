@@ -109,14 +109,26 @@ def _square(image: Image.Image) -> NDArray[np.float64]:
 
 def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
     """The box without rows and columns that are black from end to end: lesions are often cut out and put on black."""
-    bright = np.asarray(picture.resize((COARSE, COARSE), Image.Resampling.BOX)).max(axis=2) > BLACK
-    sides = []
-    for lit, length in zip((bright.any(axis=0), bright.any(axis=1)), picture.size, strict=True):
-        at = np.flatnonzero(lit)
-        if not len(at) or at[-1] + 1 - at[0] < COARSE // 8:
-            return (0, 0, *picture.size)
-        sides.append((float(at[0] * length / COARSE), float((at[-1] + 1) * length / COARSE)))
-    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
+    brightest = np.asarray(picture.resize((COARSE, COARSE), Image.Resampling.BOX), dtype=np.float64).max(axis=2)
+    left, right = _lit(brightest.max(axis=0))
+    upper, lower = _lit(brightest.max(axis=1))
+    width, height = picture.size
+    return left * width, upper * height, right * width, lower * height
+
+
+def _lit(brightest: NDArray[np.float64]) -> tuple[float, float]:
+    """Where brightness rises over BLACK for the first time and falls for the last, as shares of the length: between points."""
+    lit = np.flatnonzero(brightest > BLACK)
+    if not len(lit) or lit[-1] + 1 - lit[0] < COARSE // 8:
+        return 0.0, 1.0
+    return _rise(brightest, int(lit[0])), 1 - _rise(brightest[::-1], COARSE - 1 - int(lit[-1]))
+
+
+def _rise(brightest: NDArray[np.float64], lit: int) -> float:
+    if lit == 0:
+        return 0.0
+    before, there = brightest[lit - 1], brightest[lit]
+    return float(lit + 0.5 - (there - BLACK) / (there - before)) / COARSE
 
 
 def _colour(pixels: NDArray[np.float64], grey: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,9 +27,14 @@ def _points() -> Floats:
 
 def cosines(at: Floats) -> Floats:
     """The waves of the DCT-II (orthonormal over the points) at any positions: ... x SIDE."""
-    waves = np.cos(np.pi * (at[..., None] + 1) / 2 * np.arange(SIDE)) * np.sqrt(2 / SIDE)
+    waves = np.empty((*at.shape, SIDE))
+    first = np.cos(np.pi * (at + 1) / 2) * 2
+    waves[..., 0], waves[..., 1] = 1, first / 2
+    for wave in range(2, SIDE):  # Chebyshev's recurrence: five times as fast as a cosine each
+        waves[..., wave] = first * waves[..., wave - 1] - waves[..., wave - 2]
+    waves *= np.sqrt(2 / SIDE)
     waves[..., 0] /= np.sqrt(2)
-    return cast(Floats, waves)
+    return waves
 
 
 def _whitening() -> Floats:
@@ -49,6 +54,7 @@ def _inner() -> Floats:
 
 POINTS = _points()
 WAVES = cosines(POINTS).T
+SLOPE = np.array(np.gradient(np.eye(SIDE), POINTS, axis=0), dtype=np.float64)
 WHITEN = (_whitening() * _inner()[:, None]).T
 
 
@@ -109,7 +115,8 @@ def _step(first: Floats, second: Floats, move: Floats) -> tuple[Floats, Floats]:
     a, b = _moved(first, -move / 2), _moved(second, move / 2)
     a /= _strength(a)[:, None, None]
     b /= _strength(b)[:, None, None]
-    down, right = np.gradient((a + b) / 2, POINTS, POINTS, axis=(1, 2))
+    middle = (a + b) / 2
+    down, right = SLOPE @ middle, middle @ SLOPE.T
     slopes = np.stack([right, down, right * POINTS, down * POINTS[:, None]], axis=1).reshape(len(a), 4, SIDE * SIDE) @ WHITEN
     difference = (b - a).reshape(len(a), SIDE * SIDE) @ WHITEN
     matrix = slopes @ slopes.transpose(0, 2, 1) + STIFFNESS * np.eye(4)
