@@ -71,8 +71,8 @@ def show_trace(console: Console, trace: Trace, images: TracedImages) -> None:
 def show_plan(console: Console, plan: Plan) -> None:
     """What an ingest would do: counts, and each file that is not simply new."""
     counts = plan.as_dict()["counts"]
-    console.print(f"{plan.source}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items()), highlight=False,
-                  soft_wrap=True)
+    console.print(f"{plan.source}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items())
+                  + f"; {plan.landed} landed before", highlight=False, soft_wrap=True)
     labels = Table("label", "split", "new")
     for (label, split), count in sorted(Counter((f.label or "", f.split or "") for f in plan.files if f.fate == "new").items()):
         labels.add_row(escape(label), split or "(none given)", str(count))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skin_platform.storage.quarantine import Quarantined
 
 app = typer.Typer(help="The files that were refused: list them, judge them again, drop them.")
+SHOWN_DIGITS = 10  # of a file id, which the commands take cut short; --json has it whole
 BatchOption = Annotated[str | None, typer.Option("--batch", help="only files of this batch")]
 WhoOption = Annotated[str | None, typer.Option(help="who decides (default: the user of this machine)")]
 
@@ -92,9 +93,11 @@ def drop(
 
 def _show(console: Console, entries: "Sequence[Quarantined]", title: str) -> None:
     with_fate = any(entry.fate for entry in entries)
-    table = Table("batch", "file", "file id", "reason", *(["what became of it"] if with_fate else []), title=title)
+    table = Table(title=title)
+    for column in ("batch", "file", "file id", "reason", *(["what became of it"] if with_fate else [])):
+        table.add_column(column, overflow="fold", no_wrap=column == "file id")
     for entry in entries:
-        table.add_row(entry.batch_id, escape(str(entry.as_dict()["file"])), entry.file_id, escape(entry.reason),
+        table.add_row(entry.batch_id, escape(str(entry.as_dict()["file"])), entry.file_id[:SHOWN_DIGITS], escape(entry.reason),
                       *([escape(_became(entry))] if with_fate else []))
     console.print(table)
 
