@@ -20,6 +20,7 @@ RINGS = 3  # of colour, ever wider around the middle
 BYTES = 1 + SIDE * SIDE + 2 * RINGS  # structure, luminance, colour
 FINE = 4 * SIDE  # pixels a side that a picture is brought to at first
 COARSE = 128  # pixels a side in which black margins are looked for
+SPECKS = 3  # brighter points that a row or a column may have and be black
 BLACK = 24  # grey levels that JPEG leaves in what was black
 LEAST_STRUCTURE = 1.5  # grey levels (root mean square): under it noise decides what a picture looks like
 STRUCTURE_STEPS = 16  # a doubling
@@ -110,8 +111,8 @@ def _square(image: Image.Image) -> NDArray[np.float64]:
 def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
     """The box without rows and columns that are black from end to end: lesions are often cut out and put on black."""
     brightest = np.asarray(picture.resize((COARSE, COARSE), Image.Resampling.BOX), dtype=np.float64).max(axis=2)
-    left, right = _lit(brightest.max(axis=0))
-    upper, lower = _lit(brightest.max(axis=1))
+    left, right = _lit(np.sort(brightest, axis=0)[-SPECKS - 1])
+    upper, lower = _lit(np.sort(brightest, axis=1)[:, -SPECKS - 1])
     width, height = picture.size
     return left * width, upper * height, right * width, lower * height
 
