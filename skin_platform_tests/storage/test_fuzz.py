@@ -12,12 +12,12 @@ from PIL import Image
 
 from skin_platform.core.batches import Delivery
 from skin_platform.core.cleaning import cleaned
+from skin_platform.core.contact_sheet import contact_sheet
 from skin_platform.core.images import Limits
 from skin_platform.storage.door import DoorRules
 from skin_platform.storage.ingest import judge_delivery, reasons, store_images
-from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.objects import ObjectStore
-from skin_platform_tests.storage.deliveries import BUCKET, VOCABULARY, claimed
+from skin_platform_tests.storage.deliveries import BUCKET, VOCABULARY, now, scan
 from skin_platform_tests.storage.mutants import PLANTED, SEEDS, mutant
 
 FILES = 2000
@@ -50,36 +50,33 @@ def _beside_the_picture(data: bytes) -> bytes:
     return kept + data[at:]
 
 
-def _delivered(root: Path, ledger: LandingLedger) -> Delivery:
-    """The damaged files in a landing folder, claimed."""
+def _delivered(root: Path) -> Delivery:
+    """The damaged files in a landing folder, as one delivery."""
     for number in range(FILES):
         extension, data = mutant(number)
         (root / "nevus" / f"{number:04}{extension}").write_bytes(data)
-    [delivery] = claimed(root, ledger, max_files=FILES)
-    return delivery
+    return Delivery("2026-05-01-fuzz", str(root), now().isoformat(), tuple(scan(root)))
 
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory):
-    """The rows of 2,000 damaged files after ingest, their store, and the seconds that it took."""
+    """The rows of 2,000 damaged files after ingest, their store, the seconds that it took, and the files by file id."""
     home = tmp_path_factory.mktemp("fuzz")
     (home / "landing" / "nevus").mkdir(parents=True)
-    ledger = LandingLedger(home / "landing.db")
     objects = ObjectStore(home / "objects")
     objects.create_bucket(BUCKET)
-    delivery = _delivered(home / "landing", ledger)
+    delivery = _delivered(home / "landing")
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow says of broken files
         judged = list(judge_delivery(delivery, RULES, {}))
         paths = {item.row["file_id"]: home / "landing" / item.name for item in judged}
         rows = store_images([item.row for item in judged], paths, {}, objects, BUCKET)
-    yield rows, objects, time.monotonic() - began
-    ledger.dispose()
+    return rows, objects, time.monotonic() - began, paths
 
 
 def test_every_damaged_file_is_stored_or_refused_with_a_reason_and_none_is_lost(ingested):
-    rows, objects, seconds = ingested
+    rows, objects, seconds, _ = ingested
     assert len({row["file_id"] for row in rows}) == len(rows) == FILES
     good = [row for row in rows if not row["reason"]]
     assert sum(reasons(rows).values()) + len(good) == FILES
@@ -90,7 +87,7 @@ def test_every_damaged_file_is_stored_or_refused_with_a_reason_and_none_is_lost(
 
 
 def test_what_is_stored_of_damaged_files_is_sound_and_clean(ingested):
-    rows, objects, _ = ingested
+    rows, objects, _, _ = ingested
     for row in rows:
         if row["reason"]:
             continue
@@ -102,6 +99,13 @@ def test_what_is_stored_of_damaged_files_is_sound_and_clean(ingested):
             image.load()
             assert image.size == (row["width_px"], row["height_px"])
             assert not image.info.keys() & {"exif", "xmp", "comment", "icc_profile", "photoshop", "mp", "Name"}
+
+
+def test_every_damaged_file_that_is_taken_can_be_shown_as_it_was_delivered(ingested):
+    rows, _, _, paths = ingested
+    for row in rows:
+        if not row["reason"]:
+            assert contact_sheet([(row["label"], paths[row["file_id"]].read_bytes())])
 
 
 def test_the_seeds_themselves_are_taken_and_lose_what_was_planted():
