@@ -12,7 +12,7 @@ from skin_platform.core.batches import Delivery
 from skin_platform.defs.listening import Told
 from skin_platform.defs.walk import WalkError, instance_in, walk_batches
 from skin_platform.settings import Settings
-from skin_platform.storage.landing import ClaimRules, claim_again
+from skin_platform.storage.claiming import ClaimRules, claim_again
 from skin_platform.storage.places import path_in
 from skin_platform.storage.quarantine import Fate, Quarantined
 from skin_platform.storage.stores import Stores, prepare_home

@@ -33,8 +33,8 @@ AT_ONCE = 256  # files that are judged ahead of whoever takes the verdicts
 class Judged:
     """One file of a delivery: its private name, its manifest row, and why it is refused where it is.
 
-    The row's ``reason`` may be shown to all; ``in_full`` may hold delivered words, which can be names of patients. Besides files
-    there are tables that cannot be read, and what is missing: listed in a table, but not delivered.
+    The row's ``reason`` may be shown to all; ``in_full`` may hold delivered words, which can be names of patients. Besides
+    files there are tables that cannot be read, and what is missing: listed in a table, but not delivered.
     """
 
     name: str
@@ -109,9 +109,9 @@ def store_images(
 ) -> list[dict[str, Any]]:
     """``rows`` with the address of each good image, cleaned and uploaded where it is not stored yet.
 
-    ``paths`` gives the file of each file id, for ``read``; ``known`` the address of each SHA-256 that is stored already; only of these the
-    store is asked whether they are there, since a key is its content and another put of it changes nothing. A file whose
-    bytes are no longer those that were judged is refused; nothing is stored under a wrong name.
+    ``paths`` gives the file of each file id, for ``read``; ``known`` the address of each SHA-256 that is stored already; only
+    of these the store is asked whether they are there, since a key is its content and another put of it changes nothing. A
+    file whose bytes are no longer those that were judged is refused; nothing is stored under a wrong name.
     """
     alike: dict[str, list[int]] = {}
     for position, row in enumerate(rows):

@@ -1,32 +1,22 @@
-"""Places: where deliveries land, a folder or the objects below a prefix of a bucket, seen in one way.
+"""Places: where deliveries land, seen in one way; a folder is one.
 
-Here: listing, looking at and reading what landed; nothing is ever written. Not here: what of it is new (``storage.landing``).
+Here: listing, looking at and reading what landed; nothing is ever written. Not here: the prefix of a bucket
+(``storage.landing_bucket``), what of it is new (``storage.landing``).
 """
 
-import errno
 import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
-
-import obstore
+from typing import IO, Protocol
 
 from skin_platform.core.batches import SeenFile
 from skin_platform.core.layout import is_table
-from skin_platform.storage.faults import StorageError, translated
-from skin_platform.storage.objects import ObjectStore
-
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
 
 logger = logging.getLogger(__name__)
 HIDDEN = (".", "__MACOSX")  # what archives and operating systems leave behind
-CLOCK_SECONDS = 5.0
 
 
 class Place(Protocol):
@@ -131,76 +121,3 @@ class LandingFolder:
     def _seen_after(self, file: IO[bytes], before: SeenFile, name: str) -> SeenFile:
         after = self._seen(os.fstat(file.fileno()), name)
         return after if after.has_content_of(before) else after._replace(size_bytes=-1)
-
-
-class LandingBucket:
-    """The objects of a bucket whose key begins with ``prefix/``; read only."""
-
-    def __init__(self, objects: ObjectStore, bucket: str, prefix: str = "") -> None:
-        self._objects, self._bucket, self._prefix = objects, bucket, prefix.strip("/")
-        self.root = f"s3://{bucket}/{self._prefix}".rstrip("/")
-
-    def scan(self, folder: str = "") -> Iterator[SeenFile]:
-        """See ``Place``. Raises ``StorageError`` where the bucket is not there."""
-        with self._explained():
-            below = self._key(folder)
-            for chunk in obstore.list(self._objects.opened(self._bucket), f"{below}/" if below else None):
-                for entry in chunk:
-                    name = entry["path"][len(self._prefix) + 1 if self._prefix else 0:]
-                    if not any(part.startswith(HIDDEN) for part in name.split("/")):
-                        yield self._seen(entry)
-
-    def tables(self, folder: str) -> list[str]:
-        """See ``Place``."""
-        with self._explained():
-            below = self._key(folder)
-            found = obstore.list_with_delimiter(self._objects.opened(self._bucket), f"{below}/" if below else None)
-        names = sorted(entry["path"].rpartition("/")[2] for entry in found["objects"])
-        return [f"{folder}/{name}" if folder else name for name in names if is_table(name)]
-
-    def look_at(self, name: str) -> SeenFile | None:
-        """See ``Place``."""
-        try:
-            with self._explained(name):
-                return self._seen(obstore.head(self._objects.opened(self._bucket), self._key(name)))
-        except FileNotFoundError:
-            return None
-
-    def read(self, name: str, max_bytes: int | None = None) -> tuple[SeenFile, bytes]:
-        """See ``Place``."""
-        with self._explained(name):
-            found = obstore.get(self._objects.opened(self._bucket), self._key(name))
-            seen = self._seen(found.meta)
-            return seen, bytes(found.bytes()) if max_bytes is None or seen.size_bytes <= max_bytes else b""
-
-    def clock(self, now: datetime) -> datetime:
-        """That of the endpoint, as each of its answers tells it; ours where it does not, or where a folder stands in for it."""
-        if self._objects.is_local:
-            return now
-        import httpx
-
-        try:
-            told = httpx.head(self._objects.address, timeout=CLOCK_SECONDS).headers.get("date", "")
-            return parsedate_to_datetime(told)
-        except (httpx.HTTPError, ValueError):
-            return now
-
-    def _key(self, name: str) -> str:
-        return "/".join(part for part in (self._prefix, name) if part)
-
-    def _seen(self, entry: "ObjectMeta") -> SeenFile:
-        written_ns = int(entry["last_modified"].timestamp()) * 10**9  # listings tell fractions, headers do not
-        tag = (entry["e_tag"] or "").strip('"')  # quoted or not, likewise
-        return SeenFile(f"s3://{self._bucket}/{entry['path']}", entry["size"], written_ns, written_ns, tag)
-
-    @contextmanager
-    def _explained(self, name: str = "") -> Iterator[None]:
-        """An object that is gone as ``FileNotFoundError``; a bucket that is not there as ``StorageError`` with the remedy."""
-        try:
-            with translated(self._objects.address, self._bucket, "", is_local=self._objects.is_local):
-                yield
-        except KeyError:
-            if name:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-            raise StorageError(f"there is no bucket '{self._bucket}' in {self._objects.address} for deliveries to land in: "
-                               "create it, or name another one") from None

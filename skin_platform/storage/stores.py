@@ -17,14 +17,15 @@ from skin_platform.storage.batches import Batches
 from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.catalogue import Catalogue
+from skin_platform.storage.claiming import ClaimRules, claim
 from skin_platform.storage.datasets import Datasets
 from skin_platform.storage.door import DoorRules
-from skin_platform.storage.landing import ClaimRules, claim
+from skin_platform.storage.landing_bucket import LandingBucket
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore
-from skin_platform.storage.places import LandingBucket, LandingFolder, Place
+from skin_platform.storage.places import LandingFolder, Place
 from skin_platform.storage.quarantine import Quarantine
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions

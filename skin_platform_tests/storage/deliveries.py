@@ -10,9 +10,9 @@ from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.core.images import Limits
 from skin_platform.core.layout import Vocabulary
 from skin_platform.core.lesions import MANIFEST_COLUMNS
+from skin_platform.storage.claiming import ClaimRules, KeptDeliveries, claim
 from skin_platform.storage.door import DoorRules
 from skin_platform.storage.ingest import Judged, judge_delivery
-from skin_platform.storage.landing import ClaimRules, KeptDeliveries, claim
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.places import LandingFolder, Place
 

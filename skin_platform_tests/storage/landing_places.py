@@ -4,8 +4,9 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from skin_platform.storage.landing_bucket import LandingBucket
 from skin_platform.storage.objects import ObjectStore
-from skin_platform.storage.places import LandingBucket, LandingFolder, Place
+from skin_platform.storage.places import LandingFolder, Place
 
 
 class Delivering(ABC):

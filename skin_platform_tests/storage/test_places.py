@@ -10,9 +10,10 @@ from skin_platform.core.batches import Delivery
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.ingest import judge_delivery
 from skin_platform.storage.landing import look
+from skin_platform.storage.landing_bucket import LandingBucket
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.objects import ObjectStore
-from skin_platform.storage.places import LandingBucket, LandingFolder, name_in
+from skin_platform.storage.places import LandingFolder, name_in
 from skin_platform_tests.core.pictures import jpeg
 from skin_platform_tests.storage.deliveries import RULES, claimed, now
 from skin_platform_tests.storage.landing_places import IntoBucket, IntoFolder
@@ -120,7 +121,7 @@ def test_a_delivery_that_grows_over_several_looks_ends_with_every_label(landing,
         landing.put(name, data)
         for delivery in claimed(landing.place, ledger):
             verdicts |= judged(landing, delivery)
-    assert {name: verdicts[name].row.get("label") for name in ("a.jpg", "img/b.jpg")} == {"a.jpg": "nevus", "img/b.jpg": "nevus"}
+    assert [verdicts[name].row.get("label") for name in ("a.jpg", "img/b.jpg")] == ["nevus", "nevus"]
     assert {item.reason for item in verdicts.values() if item.kind == "file"} == {None}
     assert claimed(landing.place, ledger) == []
 
@@ -161,7 +162,7 @@ def test_objects_settle_by_the_clock_of_their_endpoint_whatever_ours_says(s3_acc
 
 def test_a_bucket_that_is_not_there_is_one_clear_error(s3_access, tmp_path, ledger):
     for where in (s3_access, tmp_path / "objects"):
-        with pytest.raises(StorageError, match="there is no bucket 'nowhere' in .*: create it"):
+        with pytest.raises(StorageError, match=r"there is no bucket 'nowhere' in .*: create it"):
             claimed(LandingBucket(ObjectStore(where), "nowhere", "in"), ledger)
 
 
