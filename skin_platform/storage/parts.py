@@ -16,7 +16,6 @@ from pathlib import Path
 
 import duckdb
 
-from skin_platform.storage.faults import StorageError
 from skin_platform.storage.lesions_sql import COLUMNS, KEYS
 from skin_platform.storage.objects import ObjectStore
 
@@ -65,11 +64,7 @@ class PartsCache:
         return files
 
     def _fetch(self, part: Part) -> None:
-        data = self._objects.download_file(self._bucket, part.key)
-        found = hashlib.sha256(data).hexdigest()
-        if found != part.sha256:
-            raise StorageError(f"s3://{self._bucket}/{part.key} is damaged: its SHA-256 is {found}, recorded was "
-                               f"{part.sha256}; the job rebuild_metadata publishes the catalogue anew")
+        data = self._objects.download_verified(self._bucket, part.key, part.sha256)
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=self._folder, prefix=".partial-")
         with os.fdopen(handle, "wb") as file:
