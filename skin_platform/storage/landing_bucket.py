@@ -5,6 +5,7 @@ Here: the place in S3, read only. Not here: what a place is (``storage.places``)
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -87,10 +88,15 @@ class LandingBucket:
 
     @contextmanager
     def _explained(self, name: str = "") -> Iterator[None]:
-        """An object that is gone as ``FileNotFoundError``; a bucket that is not there as ``StorageError`` with the remedy."""
+        """An object that is gone as ``FileNotFoundError``; a bucket that is not there as ``StorageError`` with the remedy.
+
+        What the client says of a request holds the key, which may be the name of a patient: errors stand in the run's log.
+        """
         try:
             with translated(self._objects.address, self._bucket, "", is_local=self._objects.is_local):
                 yield
+        except StorageError as error:
+            raise StorageError(re.sub(rf"(/{re.escape(self._bucket)}/|prefix=)\S+", r"\1…", str(error))) from None
         except KeyError:
             if name:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None

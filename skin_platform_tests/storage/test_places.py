@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from skin_platform.core.batches import Delivery
+from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.ingest import judge_delivery
 from skin_platform.storage.landing import look
@@ -15,6 +16,7 @@ from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.places import LandingFolder, name_in
 from skin_platform_tests.core.pictures import jpeg
+from skin_platform_tests.deployments import free_port
 from skin_platform_tests.storage.deliveries import RULES, claimed, now
 from skin_platform_tests.storage.landing_places import IntoBucket, IntoFolder
 
@@ -164,6 +166,16 @@ def test_a_bucket_that_is_not_there_is_one_clear_error(s3_access, tmp_path, ledg
     for where in (s3_access, tmp_path / "objects"):
         with pytest.raises(StorageError, match=r"there is no bucket 'nowhere' in .*: create it"):
             claimed(LandingBucket(ObjectStore(where), "nowhere", "in"), ledger)
+
+
+def test_an_endpoint_that_is_down_is_told_of_without_any_name(ledger):
+    nobody = S3Access(f"http://127.0.0.1:{free_port()}", "an-access-key", "a-secret-key")
+    place = LandingBucket(ObjectStore(nobody), "clinic", "in")
+    for action in (lambda: place.read("Muster mann/x.jpg"), lambda: place.tables("Mustermann"),
+                   lambda: place.look_at("Mustermann/x.jpg"), lambda: claimed(place, ledger)):
+        with pytest.raises(StorageError, match="check S3_ENDPOINT") as caught:
+            action()
+        assert "Muster" not in str(caught.value)
 
 
 def test_many_objects_are_listed_in_pages(s3_access, ledger):
