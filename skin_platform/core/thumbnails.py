@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 11
-LIKELY = 0.7  # correlation from which two thumbnails are laid over each other at all: 99 in 100 cropped copies reach 0.77
+LIKELY = 0.75  # correlation from which two are laid over each other: 99 in 100 copies cropped by 3 % a side reach 0.84
 STEPS = 3  # of laying over; crops of 5 % a side need the third
 HOPELESS = 0.35  # difference after a step from which no further one helps
 STIFFNESS = 0.2  # how much a move has to explain
@@ -27,35 +27,27 @@ def _points() -> Floats:
 
 def cosines(at: Floats) -> Floats:
     """The waves of the DCT-II (orthonormal over the points) at any positions: ... x SIDE."""
-    waves = np.empty((*at.shape, SIDE))
+    waves = np.empty((SIDE, *at.shape))
     first = np.cos(np.pi * (at + 1) / 2) * 2
-    waves[..., 0], waves[..., 1] = 1, first / 2
+    waves[0], waves[1] = 1, first / 2
     for wave in range(2, SIDE):  # Chebyshev's recurrence: five times as fast as a cosine each
-        waves[..., wave] = first * waves[..., wave - 1] - waves[..., wave - 2]
+        waves[wave] = first * waves[wave - 1] - waves[wave - 2]
     waves *= np.sqrt(2 / SIDE)
-    waves[..., 0] /= np.sqrt(2)
-    return waves
+    waves[0] /= np.sqrt(2)
+    return np.moveaxis(waves, 0, -1)
 
 
-def _whitening() -> Floats:
-    """The linear map that raises each wave by its frequency, as photographs are the weaker the finer."""
-    basis = cosines(_points()).T
-    frequency = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE)).ravel()
-    both = np.kron(basis, basis)
-    return cast(Floats, both.T @ (frequency[:, None] * both))
-
-
-def _inner() -> Floats:
-    """1 inside and 0 on the outermost points, which a crop takes away."""
-    inside = np.zeros((SIDE, SIDE))
-    inside[1:-1, 1:-1] = 1
-    return inside.ravel()
+def _slope() -> Floats:
+    """The linear map from values at the points to the slope there of the waves through them."""
+    frequency = np.pi / 2 * np.arange(SIDE)
+    falling = -np.sin((POINTS[:, None] + 1) * frequency) * frequency * np.sqrt(2 / SIDE)
+    return np.asarray(falling @ WAVES, dtype=np.float64)
 
 
 POINTS = _points()
 WAVES = cosines(POINTS).T
-SLOPE = np.array(np.gradient(np.eye(SIDE), POINTS, axis=0), dtype=np.float64)
-WHITEN = (_whitening() * _inner()[:, None]).T
+SLOPE = _slope()
+FREQUENCIES = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE))
 
 
 def reduced(grey: Floats) -> Floats:
@@ -85,17 +77,28 @@ def turned(planes: Floats, turn: int) -> Floats:
 def distances(first: Floats, second: Floats) -> Floats:
     """How much of each pair of thumbnails (n x SIDE x SIDE) differs: 0 for the same picture, 2 for unlikely pairs.
 
-    Of the eight turns the two that correlate best are laid over ``first`` (Lucas and Kanade 1981).
+    Of the eight turns the two that correlate best are laid over ``first`` (Lucas and Kanade 1981). The outermost points,
+    which a crop takes away, do not count.
     """
-    a = _unit(first.reshape(len(first), SIDE * SIDE) @ WHITEN)
-    b = _unit(second.reshape(len(second), SIDE * SIDE) @ WHITEN).reshape(second.shape)  # turning it turns the whitened
-    correlation = np.stack([(a * turned(b, turn).reshape(a.shape)).sum(axis=1) for turn in range(8)], axis=1)
+    a, b = _whitened(first), _whitened(second)
+    within = _within(a)
+    correlation = np.stack([np.einsum("np,np->n", within, _within(turned(b, turn))) for turn in range(8)], axis=1)
+    correlation /= (np.linalg.norm(within, axis=1) * np.linalg.norm(_within(b), axis=1) + 1e-9)[:, None]
+    close = (correlation > LIKELY) & (correlation >= np.sort(correlation, axis=1)[:, -2:-1])
+    at = np.nonzero(close.T)[1]  # turn by turn, as the views
+    views = np.concatenate([turned(b[close[:, turn]], turn) for turn in range(8)])
     best = np.full(len(first), 2.0)
-    second_best = np.sort(correlation, axis=1)[:, -2]
-    for turn in range(8):
-        at = np.flatnonzero((correlation[:, turn] > LIKELY) & (correlation[:, turn] >= second_best))
-        best[at] = np.minimum(best[at], _laid_over(first[at], turned(second[at], turn)))
+    np.minimum.at(best, at, _laid_over(a[at], views))
     return best
+
+
+def _whitened(planes: Floats) -> Floats:
+    """Thumbnails with each wave raised by its frequency, as photographs are the weaker the finer."""
+    return WAVES.T @ (WAVES @ planes @ WAVES.T * FREQUENCIES) @ WAVES
+
+
+def _within(planes: Floats) -> Floats:
+    return planes[:, 1:-1, 1:-1].reshape(len(planes), (SIDE - 2) ** 2)
 
 
 def _laid_over(first: Floats, second: Floats) -> Floats:
@@ -111,22 +114,17 @@ def _laid_over(first: Floats, second: Floats) -> Floats:
 
 
 def _step(first: Floats, second: Floats, move: Floats) -> tuple[Floats, Floats]:
-    """The next move (n x 4) of pairs of thumbnails, and what it leaves of their difference."""
-    a, b = _moved(first, -move / 2), _moved(second, move / 2)
-    a /= _strength(a)[:, None, None]
-    b /= _strength(b)[:, None, None]
-    middle = (a + b) / 2
-    down, right = SLOPE @ middle, middle @ SLOPE.T
-    slopes = np.stack([right, down, right * POINTS, down * POINTS[:, None]], axis=1).reshape(len(a), 4, SIDE * SIDE) @ WHITEN
-    difference = (b - a).reshape(len(a), SIDE * SIDE) @ WHITEN
+    """The next move (n x 4) of pairs of whitened thumbnails, and what it leaves of their difference."""
+    a, b = (moved / (np.linalg.norm(_within(moved), axis=1)[:, None, None] + 1e-9)
+            for moved in (_moved(first, -move / 2), _moved(second, move / 2)))
+    middle, difference = (a + b) / 2, _within(b - a)
+    right, down = middle @ SLOPE.T, SLOPE @ middle
+    slopes = np.stack([_within(each) for each in (right, down, right * POINTS, down * POINTS[:, None])], axis=1)
     matrix = slopes @ slopes.transpose(0, 2, 1) + STIFFNESS * np.eye(4)
-    wanted = -np.einsum("nkp,np->nk", slopes, difference) - STIFFNESS * move
-    step = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
-    return step, ((difference + np.einsum("nkp,nk->np", slopes, step)) ** 2).sum(axis=1)
-
-
-def _strength(planes: Floats) -> Floats:
-    return cast(Floats, np.linalg.norm(planes.reshape(len(planes), SIDE * SIDE) @ WHITEN, axis=1) + 1e-9)
+    wanted = -(slopes @ difference[:, :, None])[:, :, 0] - STIFFNESS * move
+    step = cast(Floats, np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0])
+    rest = difference + (step[:, None] @ slopes)[:, 0]
+    return step, np.einsum("np,np->n", rest, rest)
 
 
 def _moved(planes: Floats, move: Floats) -> Floats:
