@@ -40,7 +40,8 @@ class LandingBucket:
             for chunk in obstore.list(self._objects.opened(self._bucket), f"{below}/" if below else None):
                 for entry in chunk:
                     name = entry["path"][len(self._prefix) + 1 if self._prefix else 0:]
-                    if not any(part.startswith(HIDDEN) for part in name.split("/")):
+                    is_hidden = any(part.startswith(HIDDEN) for part in name.split("/"))
+                    if name and not is_hidden and not _is_folder_marker(name, entry["size"]):
                         yield self._seen(entry)
 
     def tables(self, folder: str) -> list[str]:
@@ -96,9 +97,17 @@ class LandingBucket:
             with translated(self._objects.address, self._bucket, "", is_local=self._objects.is_local):
                 yield
         except StorageError as error:
+            if "invalid path" in str(error):  # of obstore's listing, which ends there
+                raise StorageError(f"an object below {self.root} has a key that is no path (with '//', '..' or control "
+                                   "characters): rename it, nothing can be seen there until then") from None
             raise StorageError(re.sub(rf"(/{re.escape(self._bucket)}/|prefix=)\S+", r"\1…", str(error))) from None
         except KeyError:
             if name:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
             raise StorageError(f"there is no bucket '{self._bucket}' in {self._objects.address} for deliveries to land in: "
                                "create it, or name another one") from None
+
+
+def _is_folder_marker(name: str, size_bytes: int) -> bool:
+    """Whether this is the empty object that consoles make to show a folder; the slash at its end is not told."""
+    return size_bytes == 0 and "." not in name.rpartition("/")[2]

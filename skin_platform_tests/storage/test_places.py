@@ -4,6 +4,7 @@ import itertools
 import time
 from datetime import timedelta
 
+import boto3
 import pytest
 
 from skin_platform.core.batches import Delivery
@@ -176,6 +177,34 @@ def test_an_endpoint_that_is_down_is_told_of_without_any_name(ledger):
         with pytest.raises(StorageError, match="check S3_ENDPOINT") as caught:
             action()
         assert "Muster" not in str(caught.value)
+
+
+@pytest.fixture
+def console(moto_access):
+    """boto3, as consoles and other programs use it: any key goes."""
+    return boto3.client("s3", endpoint_url=moto_access.endpoint, aws_access_key_id=moto_access.access_key,
+                        aws_secret_access_key=moto_access.secret_key, region_name=moto_access.region)
+
+
+def test_the_objects_that_show_folders_are_no_files(console, moto_access, ledger):
+    landing = IntoBucket(ObjectStore(moto_access), f"landing-{next(NUMBERS)}")
+    bucket = landing.place.root.removeprefix("s3://").partition("/")[0]
+    for key in (f"{IntoBucket.PREFIX}/", f"{IntoBucket.PREFIX}/nevus/", f"{IntoBucket.PREFIX}/empty/"):
+        console.put_object(Bucket=bucket, Key=key, Body=b"")
+    landing.put("nevus/a%20b+c é #?.jpg", jpeg(1))
+    landing.put("nevus/empty.jpg", b"")
+    [delivery] = claimed(landing.place, ledger)
+    assert {name: item.reason for name, item in judged(landing, delivery).items()} == {
+        "nevus/a%20b+c é #?.jpg": None, "nevus/empty.jpg": "the file is empty"}
+
+
+def test_a_key_that_is_no_path_is_one_clear_error_without_the_key(console, moto_access, ledger):
+    landing = IntoBucket(ObjectStore(moto_access), f"landing-{next(NUMBERS)}")
+    bucket = landing.place.root.removeprefix("s3://").partition("/")[0]
+    console.put_object(Bucket=bucket, Key=f"{IntoBucket.PREFIX}/Mustermann//x.jpg", Body=b"x")
+    with pytest.raises(StorageError, match=r"has a key that is no path .*: rename it") as caught:
+        claimed(landing.place, ledger)
+    assert "Mustermann" not in str(caught.value)
 
 
 def test_many_objects_are_listed_in_pages(s3_access, ledger):
