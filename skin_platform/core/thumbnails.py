@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 SIDE = 11
 LIKELY = 0.75  # correlation from which two are laid over each other: 99 in 100 copies cropped by 3 % a side reach 0.84
 STEPS = 3  # of laying over; crops of 5 % a side need the third
-HOPELESS = 0.35  # difference after a step from which no further one helps
+HOPELESS = 0.25  # difference after a step from which no further one helps
 STIFFNESS = 0.2  # how much a move has to explain
 
 Floats = NDArray[np.float64]
@@ -128,6 +128,8 @@ def _step(first: Floats, second: Floats, move: Floats) -> tuple[Floats, Floats]:
 
 
 def _moved(planes: Floats, move: Floats) -> Floats:
+    if not move.any():  # as at first
+        return planes
     across = POINTS * (1 + move[:, 2:3]) + move[:, 0:1]
     along = POINTS * (1 + move[:, 3:4]) + move[:, 1:2]
     return cosines(along) @ (WAVES @ planes @ WAVES.T) @ cosines(across).transpose(0, 2, 1)

@@ -1,0 +1,229 @@
+"""Near-duplicates: how many planted copies are found, how many others are taken for copies, and what looking up costs.
+
+``python -m skin_platform_tests.benchmarks.near_duplicates [--json] [--images 10000]``. Pictures pass the door
+(``judge_image``) and are looked up as the catalogue does: bands in DuckDB, new ones against all, candidates compared.
+Real pictures are told apart from generated ones, and left out, saying so, where their folder is absent.
+"""
+
+import math
+import os
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from PIL import Image, ImageDraw
+
+from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, fingerprint
+from skin_platform_tests.benchmarks.figures import Row, at_most, options, tell
+from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real
+
+BATCH = 1000
+SIZES = (1000, 10_000, 100_000)
+SHARE_OF_COPIES = 0.1
+LEAST = 0.98
+MOST_GROWTH = 1.25
+COMPARED = 200_000  # pairs of all pairs that are compared to say what all would cost
+CROWD = 50  # images of a band that new ones are compared with: who is like any of them is in their group
+LOOK_UP = f"""
+SELECT DISTINCT n.image, o.image AS other
+FROM new_bands n JOIN (
+    SELECT band, image FROM bands SEMI JOIN new_bands USING (band)
+    QUALIFY row_number() OVER (PARTITION BY band ORDER BY image) <= {CROWD}
+) o USING (band)
+WHERE n.image > o.image
+"""
+
+
+@dataclass
+class Lookup:
+    """Bands of images in DuckDB, as the catalogue keeps them; numbers of images are rows of ``prints``."""
+
+    prints: np.ndarray = field(default_factory=lambda: np.zeros((0, BYTES), np.uint8))
+    candidates: int = 0
+    db: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
+
+    def __post_init__(self) -> None:
+        self.db.execute("CREATE TABLE bands (band BIGINT, image BIGINT)")
+
+    def add(self, prints: np.ndarray, *, compare: bool = True) -> list[tuple[int, int]]:
+        """Add fingerprints (n x BYTES); the pairs (new, there or new) that are alike."""
+        first = len(self.prints)
+        self.prints = np.concatenate([self.prints, prints])
+        rows = [(band, first + at) for at, found in enumerate(bands_of(prints)) for band in found]
+        new = pa.table({"band": pa.array([band for band, _ in rows], pa.int64()),
+                        "image": pa.array([image for _, image in rows], pa.int64())})
+        self.db.register("arrow_bands", new)
+        self.db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS SELECT * FROM arrow_bands")
+        self.db.execute("INSERT INTO bands SELECT * FROM new_bands")
+        if not compare:
+            return []
+        pairs = self.db.execute(LOOK_UP).fetchnumpy()
+        news, others = np.asarray(pairs["image"], np.int64), np.asarray(pairs["other"], np.int64)
+        self.candidates += len(news)
+        at = alike_pairs(self.prints[news], self.prints[others])
+        return list(zip(news[at].tolist(), others[at].tolist(), strict=True))
+
+    def largest_bucket(self) -> int:
+        """How many images share the commonest band."""
+        found = self.db.execute("SELECT count(*) AS n FROM bands GROUP BY band ORDER BY n DESC LIMIT 1").fetchone()
+        return int(found[0]) if found else 0
+
+
+def at_least(what: str, ours: float, bar: float) -> Row:
+    """A row that holds where ours is at least ``bar``."""
+    return Row(what, ours, None, None, bar, ours >= bar)
+
+
+def rows_of(prints: list[Print]) -> np.ndarray:
+    """Fingerprints as bytes: n x BYTES."""
+    return np.frombuffer(bytes.fromhex("".join(each.fingerprint for each in prints)), np.uint8).reshape(-1, BYTES)
+
+
+def found_in(prints: list[Print]) -> tuple[list[tuple[int, int]], Lookup, float]:
+    """The alike pairs of all, looked up in batches; the lookup; seconds."""
+    lookup, bytes_, started = Lookup(), rows_of(prints), time.perf_counter()
+    pairs = [pair for at in range(0, len(prints), BATCH) for pair in lookup.add(bytes_[at : at + BATCH])]
+    return pairs, lookup, time.perf_counter() - started
+
+
+def judged(name: str, prints: list[Print]) -> tuple[list[Row], float]:
+    """Recall by kind and overall, precision, and seconds, of the pairs found among ``prints`` in random order."""
+    prints = [prints[at] for at in np.random.default_rng(5).permutation(len(prints))]
+    pairs, lookup, seconds = found_in(prints)
+    found: Counter[str] = Counter()
+    same_lesion, wrong = 0, 0
+    for a, b in ((prints[new], prints[other]) for new, other in pairs):
+        if a.original == b.original:
+            found[(a.change or b.change) if not (a.change and b.change) else ""] += 1
+        elif a.lesion == b.lesion:
+            same_lesion += 1
+        else:
+            wrong += 1
+    planted = Counter(each.change for each in prints if each.change)
+    for kind, count in planted.items():
+        print(f"{name}: {kind:<32} {found[kind]:5d} of {count:5d}  {found[kind] / count:.3f}")
+    counted = [kind for kind in planted if kind in CHANGES]
+    right = sum(found.values())
+    print(f"{name}: {len(prints)} images, {len(pairs)} pairs in {seconds:.1f} s; {same_lesion} are other photographs of one "
+          f"lesion, {wrong} of different ones; {lookup.candidates} candidates, largest bucket {lookup.largest_bucket()}")
+    recall = sum(found[kind] for kind in counted) / sum(planted[kind] for kind in counted)
+    return [at_least(f"{name}: recall of planted near-duplicates", recall, LEAST),
+            at_least(f"{name}: precision of what is found", right / max(1, right + wrong), LEAST)], seconds
+
+
+def one_change_at_a_time(name: str, prints: list[Print]) -> list[Row]:
+    """Recall by kind of pictures that each have a copy of every kind, and which originals are taken for copies."""
+    originals = [each for each in prints if not each.change]
+    number = {each.original: at for at, each in enumerate(originals)}
+    kinds = [*CHANGES, *HARDER]
+    hits = {kind: alike_and_banded(prints, number, originals, kind) for kind in kinds}
+    for kind in kinds:
+        print(f"{name}: {kind:<32} {hits[kind]:.3f} of {len(originals)}")
+    pairs, lookup, _ = found_in(originals)
+    print(f"{name}: of {len(originals)} originals among themselves {len(pairs)} pairs are taken for copies, "
+          f"{lookup.candidates} candidates, largest bucket {lookup.largest_bucket()}")
+    for new, other in pairs:
+        print(f"    {originals[new].original} and {originals[other].original}")
+    return [at_least(f"{name}: recall, each kind counting the same", float(np.mean([hits[kind] for kind in CHANGES])), LEAST)]
+
+
+def alike_and_banded(prints: list[Print], number: dict[str, int], originals: list[Print], kind: str) -> float:
+    """The share of copies of a kind that share a band with their original and are alike."""
+    copies = [each for each in prints if each.change == kind]
+    first, second = rows_of(copies), rows_of([originals[number[each.original]] for each in copies])
+    shared = [bool(set(a) & set(b)) for a, b in zip(bands_of(first), bands_of(second), strict=True)]
+    return float(np.mean(np.array(shared) & alike_pairs(first, second)))
+
+
+def made_up(base: np.ndarray, count: int) -> np.ndarray:
+    """``count`` fingerprints (n x BYTES) as of other pictures: two of ``base`` (n x BYTES) at random, turned and blended."""
+    rng = np.random.default_rng(count)
+    first, second = base[rng.integers(len(base), size=(2, count))].view(np.int8).astype(np.float64)
+    side = math.isqrt(BYTES)
+    planes = [each[:, 1 : 1 + side * side].reshape(-1, side, side) for each in (first, second)]
+    blend = 0.6 * planes[0] + 0.4 * planes[1][:, ::-1].swapaxes(1, 2)
+    blend *= 127 / np.abs(blend).max(axis=(1, 2), keepdims=True)
+    colour = (first + second)[:, 1 + side * side :] / 2
+    rows = np.concatenate([first[:, :1], blend.reshape(count, -1), colour], axis=1)
+    return np.round(rows).astype(np.int8).view(np.uint8)
+
+
+def growth(base: np.ndarray) -> list[Row]:
+    """What a batch of 1,000 new images costs by how many are there, and how the whole grows with them."""
+    seconds = []
+    for size in SIZES:
+        lookup = Lookup()
+        lookup.add(made_up(base, size), compare=False)
+        lookup.candidates, times = 0, []
+        for turn in range(3):
+            new = made_up(base, BATCH + turn)
+            started = time.perf_counter()
+            lookup.add(new)
+            times.append(time.perf_counter() - started)
+        seconds.append(sorted(times)[1])
+        print(f"{size:>7} there: {BATCH} new in {seconds[-1]:.2f} s, {lookup.candidates / 3 / BATCH:.1f} candidates an image, "
+              f"largest bucket {lookup.largest_bucket()}")
+    whole = [size / BATCH * (seconds[0] + there) / 2 for size, there in zip(SIZES, seconds, strict=True)]
+    print("  ".join(f"{size} images one batch after another: {cost:.1f} s" for size, cost in zip(SIZES, whole, strict=True)))
+    exponent = math.log10(whole[2] / whole[1])
+    rows = [Row(f"seconds for {BATCH} new when {size} are there", there) for size, there in zip(SIZES, seconds, strict=True)]
+    what = "growth of the whole from 10,000 to 100,000, exponent (1 linear, 2 quadratic)"
+    return [*rows, at_most(what, exponent, None, MOST_GROWTH)]
+
+
+def against_all_pairs(base: np.ndarray, seconds: float, images: int) -> Row:
+    """Looking up against comparing all pairs, of which a sample tells the cost."""
+    rng = np.random.default_rng(3)
+    first, second = base[rng.integers(len(base), size=(2, COMPARED))]
+    started = time.perf_counter()
+    alike_pairs(first, second)
+    every = (time.perf_counter() - started) / COMPARED * images * (images - 1) / 2
+    return at_most(f"seconds to find the near-duplicates of {images}, peer: all pairs", seconds, every, 0.1)
+
+
+def crowds() -> None:
+    """What happens with many pictures that are all but empty."""
+    rng = np.random.default_rng(9)
+    noise = [Image.fromarray(rng.normal((200, 160, 140), 4, (64, 64, 3)).clip(0, 255).astype(np.uint8)) for _ in range(2000)]
+    spots = []
+    for _ in range(2000):
+        spot = Image.new("RGB", (128, 128))
+        x, y, wide, high = rng.integers(20, 90), rng.integers(20, 90), rng.integers(4, 30), rng.integers(4, 30)
+        ImageDraw.Draw(spot).ellipse((x, y, x + wide, y + high), fill=(180, 120, 110))
+        spots.append(spot)
+    for name, pictures in (("nearly blank", noise), ("black but for a plain disc", spots)):
+        prints = [Print(fingerprint(picture), str(at), str(at)) for at, picture in enumerate(pictures)]
+        without = sum(not found for found in bands_of(rows_of(prints)))
+        pairs, lookup, seconds = found_in(prints)
+        print(f"a crowd of {len(prints)} {name}: {without} without bands, {lookup.candidates / len(prints):.1f} candidates "
+              f"an image, largest bucket {lookup.largest_bucket()}, {len(pairs)} pairs alike, {seconds:.1f} s")
+
+
+def main() -> None:
+    """Print what was found and what it cost."""
+    parser = options("near-duplicates: recall, precision and what looking up costs")
+    parser.add_argument("--images", type=int, default=10_000, help="generated images, a tenth of them copies")
+    chosen = parser.parse_args()
+    copies = round(chosen.images * SHARE_OF_COPIES)
+    table: list[Row] = []
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for folder in sorted(path for path in REAL.glob("*") if path.is_dir()):
+            table += one_change_at_a_time(f"real pictures, {folder.name}", real(folder, pool))
+        if not table:
+            print(f"no real pictures: {REAL} is absent, they are skipped")
+        started = time.perf_counter()
+        prints = generated(chosen.images - copies, copies, pool)
+        print(f"generated, encoded, judged {len(prints)} in {time.perf_counter() - started:.0f} s")
+    rows, seconds = judged("generated", prints)
+    base = rows_of([each for each in prints if not each.change])
+    table += [*rows, against_all_pairs(base, seconds, len(prints)), *growth(base)]
+    crowds()
+    tell(table, as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
