@@ -62,7 +62,9 @@ def _verdict(event: dg.DagsterEvent) -> Told:
     """An asset check's outcome as a line."""
     check = event.asset_check_evaluation_data
     sentence = check.check_name.replace("_", " ")
-    return Told(check.asset_key.to_user_string(), "log", f"{'holds' if check.passed else 'DOES NOT HOLD'}: {sentence}")
+    told = f"holds: {sentence}" if check.passed else f"DOES NOT HOLD: {sentence}" + (
+        f" ({check.description})" if check.description else "")
+    return Told(check.asset_key.to_user_string(), "log", told)
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -48,7 +48,7 @@ def labels_are_configured(stores: StoresResource) -> dg.AssetCheckResult:
 def no_image_has_two_labels(stores: StoresResource) -> dg.AssetCheckResult:
     """The same bytes under two labels are kept out of datasets until a person decides (`skin conflicts`)."""
     found = stores.open().catalogue.conflicts()
-    return _warning(Verdict(not found, f"{len(found)} image(s) under several labels"), count=len(found),
+    return _warning(Verdict(not found, f"{len(found)} image(s) under several labels: skin conflicts"), count=len(found),
                     conflicts=table([{"sha256": sha256} for sha256 in found[:SHOWN]], ["sha256"]))
 
 
