@@ -18,6 +18,7 @@ from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.core.pictures import jpeg
 from skin_platform_tests.storage.deliveries import RULES, KeptInMemory, claimed, drop
 
+
 def configure(settings, *labels):
     settings.home.dataset_config.write_text(render_dataset_config(list(labels), "clinic"), encoding="utf-8")
 

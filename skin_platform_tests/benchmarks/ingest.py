@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from skin_platform.storage.objects import S3Access
+from skin_platform.storage.buckets import S3Access
 from skin_platform_tests.benchmarks.figures import Row, at_most, in_turns, median, options, tell
 from skin_platform_tests.benchmarks.pictures import IMAGE_SIDE, write_pictures
 from skin_platform_tests.benchmarks.scale import at_scale
@@ -72,7 +72,8 @@ def serving_s3(folder: Path) -> Iterator[S3Access]:
                "--addr", access.endpoint.removeprefix("http://"), folder]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            from skin_platform.storage.objects import ObjectStore, StorageError
+            from skin_platform.storage.faults import StorageError
+            from skin_platform.storage.objects import ObjectStore
 
             def is_up() -> bool:
                 try:

@@ -17,10 +17,11 @@ from skin_platform.core.batches import Delivery
 from skin_platform.core.images import Limits
 from skin_platform.core.layout import Vocabulary
 from skin_platform.storage.batches import Batches
+from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.door import DoorRules
 from skin_platform.storage.ingest import judge_delivery, store_images
-from skin_platform.storage.objects import ObjectStore, S3Access
+from skin_platform.storage.objects import ObjectStore
 from skin_platform_tests.benchmarks.landed import delivery_of
 
 RULES = DoorRules(Vocabulary(("plain", "mottled")), Limits(), "benchmark")

@@ -10,8 +10,8 @@ import pytest
 
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import MAX_PARTS, STATE_KEY, Catalogue, content_digest
-from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.faults import StorageError
+from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.objects import ObjectStore
 from skin_platform_tests.storage.deliveries import manifest_row
 from skin_platform_tests.storage.test_lesions import HISTORY
