@@ -18,7 +18,7 @@ WHEN = {"ingested_at"}  # the one thing that may differ: a claim that never came
 
 
 def ingest(home, delivery, kill_after=None):
-    """`skin ingest`; killed with all its children after so many seconds, where it is not through before. Returns its seconds."""
+    """`skin ingest`; killed with all its children after so many seconds, unless it is through before. Returns its seconds."""
     started = time.monotonic()
     process = subprocess.Popen([SKIN, "ingest", "--home", str(home), "--source", str(delivery)], start_new_session=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

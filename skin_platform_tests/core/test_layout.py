@@ -70,7 +70,8 @@ def test_what_has_no_place_is_refused_with_the_reason(path, row, words, reason):
 
 
 @pytest.mark.parametrize(("path", "row", "words"), [
-    ("Mustermann/a.jpg", None, WORDS), ("a.jpg", {"label": "Mustermann"}, WORDS), ("nevus/a.jpg", {"label": "Mustermann"}, WORDS),
+    ("Mustermann/a.jpg", None, WORDS), ("a.jpg", {"label": "Mustermann"}, WORDS),
+    ("nevus/a.jpg", {"label": "Mustermann"}, WORDS),
     ("nevus/scan.Mustermann", None, WORDS), ("Muster\x00mann/a.jpg", None, FREE),
 ])
 def test_a_reason_that_all_may_see_holds_no_delivered_word(path, row, words):
