@@ -19,6 +19,15 @@ from skin_platform.core.groups import joined
 
 MAX_CANDIDATES = 20_000  # pairs that are compared at a time
 MAX_BANDED = 2000  # images whose bands are worked out at a time: 200 MB
+MAX_CROWD = 50  # images of a band that others are compared with: ten thousand that look alike are no hundred million pairs
+LOOK_UP = f"""
+SELECT DISTINCT n.image_key, o.image_key AS other_key
+FROM new_bands n JOIN (
+    SELECT band, image_key FROM metadata.bands SEMI JOIN new_bands USING (band)
+    QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) <= {MAX_CROWD}
+) o USING (band)
+WHERE n.image_key <> o.image_key
+"""
 LINKS = " UNION ALL ".join(
     f"SELECT md5_number_lower('{kind}:' || {kind}) AS link, image_key FROM after WHERE {kind} IS NOT NULL"
     for kind in ("patient_id", "lesion_id"))
@@ -96,8 +105,7 @@ def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
 
 def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
     """Compare each new image with those that share a band, and keep the pairs that look alike, both ways round."""
-    db.execute("CREATE OR REPLACE TEMP TABLE candidates AS SELECT DISTINCT n.image_key AS image_key, b.image_key AS other_key "
-               "FROM new_bands n JOIN metadata.bands b USING (band) WHERE n.image_key <> b.image_key")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {LOOK_UP}")
     for images, others, firsts, seconds in _candidates(db):
         alike = alike_pairs(firsts, seconds)
         _temporary(db, "found", image_key=images[alike], other_key=others[alike])
