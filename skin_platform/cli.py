@@ -1,6 +1,7 @@
 """The command line: `skin …`, one short function a command; each calls what the assets call."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -24,6 +25,8 @@ def main() -> None:
     """Run the command; an error that a person can mend is one line, not a traceback."""
     from skin_platform.lineage import LineageError
 
+    # an interrupt that hits the closing of a connection is told below, not with SQLAlchemy's traceback
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     try:
         app(args=with_default_shares(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -97,7 +97,7 @@ def test_bad_use_of_the_command_line_is_one_clear_error(tmp_path):
     cases = [(["generate", "--out", str(tmp_path / "full")], "not an empty folder"),
              (["generate", "--out", str(tmp_path / "new"), "--size", "10"], "size_px"),
              (["generate", "--out", str(tmp_path / "new"), "--labels", "a,a"], "labels"),
-             (["ingest", "--home", str(tmp_path / "nohome"), "--dry-run"], "is no folder"),
+             (["ingest", "--home", str(tmp_path / "nohome"), "--dry-run"], "run `skin home` to write one"),
              (["predict", "x.jpg", "--url", "http://127.0.0.1:9"], "x.jpg")]
     for arguments, message in cases:
         done = subprocess.run([SKIN, *arguments], capture_output=True, text=True)

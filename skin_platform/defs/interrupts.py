@@ -8,7 +8,10 @@ import os
 import signal
 import socket
 import threading
+import time
 from types import TracebackType
+
+PATIENCE_SECONDS = 3.0  # for clearing up: another interrupt in the middle of that would break it
 
 
 class Interrupts:
@@ -18,7 +21,7 @@ class Interrupts:
         self._told, self._teller = socket.socketpair()
         for end in (self._told, self._teller):
             end.setblocking(False)
-        self._came = False
+        self._came, self._delivered = False, 0.0
         self._is_main = threading.current_thread() is threading.main_thread()  # no other thread may set it
         if self._is_main:
             self._former = signal.set_wakeup_fd(self._teller.fileno(), warn_on_full_buffer=False)
@@ -35,12 +38,14 @@ class Interrupts:
         """True once there was an interrupt."""
         try:
             while numbers := self._told.recv(4096):
-                self._came = self._came or signal.SIGINT in numbers
+                if signal.SIGINT in numbers and not self._came:
+                    self._came, self._delivered = True, time.monotonic()
         except BlockingIOError:
             pass  # all read
         return self._came
 
     def deliver_again(self) -> None:
-        """Send the interrupt once more where one came and the program still runs."""
-        if self.came:
+        """Send the interrupt once more where one came and the program goes on as if it had not."""
+        if self.came and time.monotonic() - self._delivered > PATIENCE_SECONDS:
+            self._delivered = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
