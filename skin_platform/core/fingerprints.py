@@ -107,17 +107,18 @@ def _square(image: Image.Image) -> NDArray[np.float64]:
     """What the picture shows inside black margins as a small square (FINE x FINE x 3), 0 to 255."""
     if image.mode.startswith(("I", "F")):  # 16-bit grey, which Pillow would clip to white
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    picture = image.convert("RGB")
+    picture = image if image.mode == "RGB" else image.convert("RGB")
     return np.asarray(picture.resize((FINE, FINE), Image.Resampling.BOX, box=_inside_margins(picture)), dtype=np.float64)
 
 
 def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
     """The box without rows and columns that are black from end to end: lesions are often cut out and put on black."""
+    pixels = np.asarray(picture)
+    ends = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    if all(np.count_nonzero(end.max(axis=1) > BLACK) > max(SPECKS, len(end) // 8) for end in ends):
+        return (0, 0, *picture.size)  # no margins, as with most pictures
     red, green, blue = np.moveaxis(np.asarray(picture.resize((COARSE, COARSE), Image.Resampling.BOX)), 2, 0)
     brightest = np.maximum(np.maximum(red, green), blue)
-    ends = np.stack([brightest[0], brightest[-1], brightest[:, 0], brightest[:, -1]])
-    if (np.sort(ends, axis=1)[:, -SPECKS - 1] > BLACK).all():  # no margins, as with most pictures
-        return (0, 0, *picture.size)
     left, right = _lit(np.sort(brightest, axis=0)[-SPECKS - 1].astype(np.float64))
     upper, lower = _lit(np.sort(brightest, axis=1)[:, -SPECKS - 1].astype(np.float64))
     width, height = picture.size

@@ -19,7 +19,7 @@ from skin_platform.core.quality import Quality, measured
 from skin_platform.core.redrawing import READ_ERRORS, opened
 
 EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-SMALL_PX = 128  # shorter side down to which a JPEG may be decoded scaled; hash and quality need no more
+SMALL_PX = 112  # shorter side down to which a JPEG may be decoded scaled; hash and quality need no more
 RefusalKind = Literal["empty", "too_large", "not_an_image", "wrong_format", "too_small", "corrupt"]
 
 

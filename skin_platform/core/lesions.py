@@ -28,11 +28,11 @@ LESIONS_DATA = (
     Column("md5", "VARCHAR", "MD5 of the stored bytes, hex"),
     Column("perceptual_hash", "VARCHAR", "Fingerprint by which near-duplicates are found, 256 hex digits"),
     Column("delivered_sha256", "VARCHAR", "SHA-256 of the file as delivered, with its metadata, hex (its own table states it)"),
-    Column("sharpness", "DOUBLE", "Variance of the Laplacian in squared grey levels, of the picture at a shorter side of 128 px"
+    Column("sharpness", "DOUBLE", "Variance of the Laplacian in squared grey levels, of the picture at a shorter side of 112 px"
            " (Pech-Pacheco et al. 2000); low: blurred"),
     Column("exposure", "DOUBLE", "Mean luminance of the whole picture, masks included, 0 (black) to 1 (white)"),
     Column("blank_share", "DOUBLE", "Share of the picture that is flat (masks, burnt-out light): blocks of 8 px, at a shorter "
-           "side of 128 px, whose standard deviation is under half a grey level; 0 to 1"),
+           "side of 112 px, whose standard deviation is under half a grey level; 0 to 1"),
     Column("resolution_mpx", "DOUBLE", "Megapixels as displayed"),
     Column("age", "VARCHAR", "Age in years as delivered"),
     Column("sex", "VARCHAR", "Sex as delivered"),

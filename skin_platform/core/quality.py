@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE_PX = 128  # the shorter side of the grey picture that is measured, whatever the camera's resolution
+SIDE_PX = 112  # the shorter side of the grey picture that is measured, whatever the camera's resolution
 LONGEST_PX = 8 * SIDE_PX  # of the longer side, which is squeezed to it: a strip of 16 x 3,000,000 pixels is not blown up
-BLOCK_PX = 8  # 16 blocks along the shorter side
+BLOCK_PX = 8  # 14 blocks along the shorter side
 FLAT_BELOW = 0.5  # standard deviation in grey levels (of 255): masks and burnt-out light are at 0, the smoothest skin is at 0.6
 
 
@@ -21,7 +21,7 @@ class Quality:
     """The measures of one picture.
 
     ``sharpness``: variance of the Laplacian, in squared grey levels (Pech-Pacheco et al. 2000), of the picture whose shorter
-    side is 128 px; ``exposure``: mean luminance, 0 to 1; ``blank_share``: share of blocks of 8x8 px of that picture whose
+    side is 112 px; ``exposure``: mean luminance, 0 to 1; ``blank_share``: share of blocks of 8x8 px of that picture whose
     standard deviation is under half a grey level, 0 to 1; ``resolution_mpx``: megapixels as displayed.
     """
 

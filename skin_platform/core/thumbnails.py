@@ -7,6 +7,7 @@ Not here: what is stored of a picture and what counts as alike (``core.fingerpri
 Points of a thumbnail lie between -1 and 1 on both axes.
 """
 
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -44,7 +45,23 @@ def _slope() -> Floats:
     return np.asarray(falling @ WAVES, dtype=np.float64)
 
 
+def _flat() -> Floats:
+    """The three evenly rising planes (3 x points), orthonormal."""
+    planes = np.stack([np.ones((SIDE, SIDE)), np.tile(POINTS, (SIDE, 1)), np.tile(POINTS[:, None], (1, SIDE))]).reshape(3, -1)
+    planes /= np.linalg.norm(planes, axis=1, keepdims=True)
+    return planes
+
+
+@cache
+def _triangles(size: int) -> Floats:
+    """How much each of ``size`` pixels counts in each point: SIDE x size."""
+    at = (np.arange(size) + 0.5) / size * SIDE
+    weights = np.clip(1 - np.abs(at - np.arange(SIDE)[:, None] - 0.5), 0, None)
+    return cast(Floats, weights / weights.sum(axis=1, keepdims=True))
+
+
 POINTS = _points()
+FLAT = _flat()
 WAVES = cosines(POINTS).T
 SLOPE = _slope()
 FREQUENCIES = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE))
@@ -52,19 +69,15 @@ FREQUENCIES = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE))
 
 def reduced(grey: Floats) -> Floats:
     """A square picture (a whole multiple of SIDE a side) as a thumbnail, weighted by triangles that overlap."""
-    size = len(grey)
-    at = (np.arange(size) + 0.5) / size * SIDE
-    weights = np.clip(1 - np.abs(at - np.arange(SIDE)[:, None] - 0.5), 0, None)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return cast(Floats, weights @ grey @ weights.T)
+    weights = _triangles(len(grey))
+    thumbnail: Floats = weights @ grey @ weights.T
+    return thumbnail
 
 
 def structure(planes: Floats) -> Floats:
     """Root mean square of what no evenly rising plane explains, of each thumbnail (n x SIDE x SIDE), in its own unit."""
-    flat = np.stack([np.ones((SIDE, SIDE)), np.tile(POINTS, (SIDE, 1)), np.tile(POINTS[:, None], (1, SIDE))]).reshape(3, -1)
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     rows = planes.reshape(len(planes), -1)
-    return cast(Floats, np.sqrt(((rows - rows @ flat.T @ flat) ** 2).mean(axis=1)))
+    return cast(Floats, np.sqrt(((rows - rows @ FLAT.T @ FLAT) ** 2).mean(axis=1)))
 
 
 def turned(planes: Floats, turn: int) -> Floats:

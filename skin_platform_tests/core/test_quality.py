@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from skin_platform.core.images import ImageFacts, Limits, judge_image
-from skin_platform.core.quality import Quality, measured
+from skin_platform.core.quality import SIDE_PX, Quality, measured
 from skin_platform_tests.core.pictures import encoded
 
 
@@ -40,9 +40,9 @@ def test_the_sharpness_is_that_of_the_same_scene_at_another_resolution():
 
 
 def test_the_sharpness_is_the_variance_of_the_laplacian():
-    plane = np.zeros((128, 128), dtype=np.uint8)
+    plane = np.zeros((SIDE_PX, SIDE_PX), dtype=np.uint8)
     plane[64, 64] = 100
-    laplacian = np.zeros((126, 126))
+    laplacian = np.zeros((SIDE_PX - 2, SIDE_PX - 2))
     laplacian[63, 62:65] = laplacian[62:65, 63] = 100
     laplacian[63, 63] = -400
     assert measured(Image.fromarray(plane), 1).sharpness == pytest.approx(laplacian.var())
