@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from skin_platform.storage.batches import MANIFEST_SCHEMA
-from skin_platform.storage.catalogue import MAX_PARTS, STATE_KEY, Catalogue, content_digest
+from skin_platform.storage.catalogue import Catalogue, content_digest
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.published import MAX_PARTS, STATE_KEY
 from skin_platform_tests.storage.deliveries import manifest_row
 from skin_platform_tests.storage.test_lesions import HISTORY
 
@@ -175,6 +176,7 @@ import sys
 from pathlib import Path
 from skin_platform.storage.catalogue import Catalogue, content_digest
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.published import MAX_PARTS, STATE_KEY
 catalogue = Catalogue(ObjectStore(Path(sys.argv[1])), "data", Path(sys.argv[2]))
 looks, seen = 0, set()
 print("looking", flush=True)
