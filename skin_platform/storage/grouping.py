@@ -7,7 +7,7 @@ Only groups that the changed images belonged to or now link to are looked at, so
 are scans of columns of numbers: 8 MB for a million images, some milliseconds.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import duckdb
@@ -17,13 +17,13 @@ import pyarrow as pa
 from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of
 from skin_platform.core.groups import joined
 
-MAX_CANDIDATES = 20_000  # pairs that are compared at a time
+MAX_BANDS = 8000  # of new images that are looked up at a time, those of 500: at most 400,000 candidates, 110 MB
 MAX_BANDED = 2000  # images whose bands are worked out at a time: 200 MB
 MAX_CROWD = 50  # images of a band that others are compared with: ten thousand that look alike are no hundred million pairs
 LOOK_UP = f"""
 SELECT DISTINCT n.image_key, o.image_key AS other_key
-FROM new_bands n JOIN (
-    SELECT band, image_key FROM metadata.bands SEMI JOIN new_bands USING (band)
+FROM some_bands n JOIN (
+    SELECT band, image_key FROM metadata.bands SEMI JOIN some_bands USING (band)
     QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) <= {MAX_CROWD}
 ) o USING (band)
 WHERE n.image_key <> o.image_key
@@ -105,30 +105,27 @@ def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
 
 def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
     """Compare each new image with those that share a band, and keep the pairs that look alike, both ways round."""
-    db.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {LOOK_UP}")
-    for images, others, firsts, seconds in _candidates(db):
-        alike = alike_pairs(firsts, seconds)
-        _temporary(db, "found", image_key=images[alike], other_key=others[alike])
-        db.execute("INSERT INTO metadata.near_duplicates SELECT * FROM found ANTI JOIN metadata.near_duplicates "
-                   "USING (image_key, other_key)")
-        db.execute("INSERT INTO metadata.near_duplicates SELECT other_key, image_key FROM found ANTI JOIN "
-                   "(SELECT image_key AS other_key, other_key AS image_key FROM metadata.near_duplicates) "
-                   "USING (image_key, other_key)")
+    [(bands,)] = db.execute("SELECT count(*) FROM new_bands").fetchall()
+    parts = 1 + bands // MAX_BANDS  # a rebuild has millions, and each has many candidates
+    for part in range(parts):
+        db.execute(f"CREATE OR REPLACE TEMP TABLE some_bands AS FROM new_bands WHERE image_key % {parts} = {part}")
+        db.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {LOOK_UP}")
+        _keep_alike(db)
     db.execute("INSERT INTO neighbours SELECT other_key FROM metadata.near_duplicates SEMI JOIN after USING (image_key)")
 
 
-def _candidates(db: duckdb.DuckDBPyConnection) -> Iterator[tuple[np.ndarray, ...]]:
-    """Image keys and fingerprints (uint8, one row an image) of both sides of candidate pairs, a bounded number at a time."""
-    total = db.execute("SELECT count(*) FROM candidates").fetchall()[0][0]
-    for start in range(0, total, MAX_CANDIDATES):
-        part = db.execute(
-            "SELECT c.image_key, c.other_key, a.fingerprint, b.fingerprint FROM "
-            "(SELECT * FROM candidates ORDER BY image_key, other_key LIMIT ? OFFSET ?) c "
-            "JOIN metadata.fingerprints a ON a.image_key = c.image_key "
-            "JOIN metadata.fingerprints b ON b.image_key = c.other_key",
-            [MAX_CANDIDATES, start]).to_arrow_table()
-        blobs = [np.frombuffer(b"".join(part[at].to_pylist()), np.uint8).reshape(-1, BYTES) for at in (2, 3)]
-        yield part[0].to_numpy(), part[1].to_numpy(), blobs[0], blobs[1]
+def _keep_alike(db: duckdb.DuckDBPyConnection) -> None:
+    """Take those of the candidates that look alike into the near-duplicates, both ways round, unless they are there."""
+    found = db.execute(
+        "SELECT c.image_key, c.other_key, a.fingerprint, b.fingerprint FROM candidates c "
+        "JOIN metadata.fingerprints a ON a.image_key = c.image_key "
+        "JOIN metadata.fingerprints b ON b.image_key = c.other_key").to_arrow_table()
+    first, second = (np.frombuffer(b"".join(found[at].to_pylist()), np.uint8).reshape(-1, BYTES) for at in (2, 3))
+    alike = alike_pairs(first, second)
+    one, other = found[0].to_numpy()[alike], found[1].to_numpy()[alike]
+    _temporary(db, "found", image_key=np.concatenate([one, other]), other_key=np.concatenate([other, one]))
+    db.execute("INSERT INTO metadata.near_duplicates SELECT DISTINCT * FROM found ANTI JOIN metadata.near_duplicates "
+               "USING (image_key, other_key)")
 
 
 def _collect_members(db: duckdb.DuckDBPyConnection) -> None:
