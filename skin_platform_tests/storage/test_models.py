@@ -23,11 +23,9 @@ NOON = datetime(2026, 5, 1, 12, 0, 0, 700_000, UTC)
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["local folder", "rclone", "moto"])
-def objects(request, tmp_path):
-    if request.param == "local folder":
-        return ObjectStore(tmp_path / "objects")
-    return ObjectStore(request.getfixturevalue({"rclone": "s3_access", "moto": "moto_access"}[request.param]))
+@pytest.fixture
+def objects(store):
+    return store
 
 
 @pytest.fixture

@@ -22,14 +22,6 @@ SECRET = "a-secret-that-nobody-may-see"
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["local folder", "rclone", "moto"])
-def store(request, tmp_path):
-    """An object store; the endpoint is started only where a test asks for it."""
-    if request.param == "local folder":
-        return ObjectStore(tmp_path / "objects")
-    return ObjectStore(request.getfixturevalue({"rclone": "s3_access", "moto": "moto_access"}[request.param]))
-
-
 @pytest.fixture
 def bucket(store):
     """A bucket of the test's own."""

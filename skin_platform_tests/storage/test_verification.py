@@ -18,11 +18,9 @@ from skin_platform_tests.storage.test_endpoint import keys_count, moto_user
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["local folder", "rclone", "moto"])
-def objects(request, tmp_path):
-    if request.param == "local folder":
-        return ObjectStore(tmp_path / "objects")
-    return ObjectStore(request.getfixturevalue({"rclone": "s3_access", "moto": "moto_access"}[request.param]))
+@pytest.fixture
+def objects(store):
+    return store
 
 
 @pytest.fixture
