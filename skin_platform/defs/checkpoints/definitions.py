@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from skin_platform.defs.checkpoints.assets import accuracy_reaches_the_threshold, evaluation, lesion_classifier
+from skin_platform.defs.checkpoints.assets import lesion_classifier
+from skin_platform.defs.checkpoints.evaluation import accuracy_reaches_the_threshold, evaluation
 from skin_platform.defs.checkpoints.jobs import train_now
 
 defs = dg.Definitions(
