@@ -19,20 +19,41 @@ class SettingsError(ValueError):
 
 
 class SplitConfig(BaseModel):
-    """A split: the share of each label that it gets, and the other names that deliveries give it."""
+    """A split: the share of each label that it gets, the other names that deliveries give it, and whether it is locked."""
 
     model_config = ConfigDict(extra="forbid")
     fraction: float = Field(ge=0, le=1)
+    locked: bool = False
     also_called: list[str] = []
 
 
+class BackboneConfig(BaseModel):
+    """The feature extractor: its name, where its weights are (empty: untrained), and the commit that pins them on a hub."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field("auto", min_length=1)
+    weights: str = ""
+    revision: str = ""
+
+    @model_validator(mode="after")
+    def _weights_are_pinned(self) -> "BackboneConfig":
+        is_commit = re.fullmatch("[0-9a-f]{40}", self.revision)
+        if self.weights and not Path(self.weights).expanduser().is_dir() and not is_commit:
+            raise ValueError(f"weights '{self.weights}' is no folder here, and weights from a hub need `revision`: the commit "
+                             f"that pins them, 40 hex digits (found: '{self.revision}')")
+        if self.revision and not self.weights:
+            raise ValueError("`revision` pins weights from a hub, and `weights` is empty: name them, or leave both empty")
+        return self
+
+
 class DatasetConfig(BaseModel):
-    """``dataset.yaml``: labels, splits, source, bucket, database, and the names of columns in deliveries' tables."""
+    """``dataset.yaml``: labels, splits, backbone, source, bucket, database, and the names of columns in deliveries' tables."""
 
     model_config = ConfigDict(extra="forbid")
     labels: list[str] = []
     splits: dict[str, SplitConfig]
     seed: int = 0
+    backbone: BackboneConfig = BackboneConfig()
     source: str = "landing"
     bucket: str
     metadata_database: Path
@@ -58,6 +79,17 @@ class DatasetConfig(BaseModel):
             raise ValueError("metadata_database: DuckDB cannot hold a schema named like its file; use skin.duckdb")
         return self
 
+    @model_validator(mode="after")
+    def _only_the_last_split_is_locked(self) -> "DatasetConfig":
+        names = list(self.splits)
+        for name in [name for name in names if self.splits[name].locked]:
+            if name in names[:2]:
+                raise ValueError(f"splits: '{name}' cannot be locked: the first split is learnt from, the second is chosen by; "
+                                 "lock a third one")
+            if name != names[-1]:
+                raise ValueError(f"splits: '{name}' is locked and must come last (most held out); only one can be locked")
+        return self
+
     @property
     def vocabulary(self) -> Vocabulary:
         """The same words as ``core`` takes them."""
@@ -76,8 +108,13 @@ class DatasetConfig(BaseModel):
 
     @property
     def validation_split(self) -> str:
-        """The split that a checkpoint is judged on: the second."""
+        """The split that a checkpoint is chosen and calibrated by: the second."""
         return list(self.splits)[1]
+
+    @property
+    def locked_split(self) -> str | None:
+        """The split that is opened for the final score alone, each time on record; None where none is locked."""
+        return next((name for name, split in self.splits.items() if split.locked), None)
 
 
 def read_dataset_config(path: Path, value_of: Callable[[str], str]) -> DatasetConfig:
@@ -123,13 +160,20 @@ DATASET_TEMPLATE = """\
 # The labels that may be delivered; anything else goes to quarantine. An empty list takes every delivered label.
 labels: @labels@
 
-# From least to most held out: the first is learnt from, the second judges. `fraction` is the share of each label that
-# a split gets of the images whose delivery names no split; `also_called` are other names that deliveries give it.
+# From least to most held out: the first is learnt from, the second chooses and calibrates; a third may be locked: it is
+# opened for the final score alone, and every opening is counted. `fraction` is the share of each label that a split gets of
+# the images whose delivery names no split; `also_called` are other names that deliveries give it. An image stays in its
+# split for good: other fractions or another seed hold for images that are new. A split is renamed by adding its former name
+# to `also_called`, and closed by the fraction 0.
 splits:
-  train: {fraction: 0.8, also_called: [training]}
-  val: {fraction: 0.2, also_called: [validation, valid, dev]}
-  test: {fraction: 0.0, also_called: [testing]}
+  train: {fraction: 0.7, also_called: [training]}
+  val: {fraction: 0.15, also_called: [validation, valid, dev]}
+  test: {fraction: 0.15, locked: true, also_called: [testing]}
 seed: 0
+
+# The feature extractor. `weights`: empty (untrained), a folder laid out like a hub repository ("${SKIN_HOME}/weights"), or a
+# hub id with its `revision` (the commit, 40 hex digits).
+backbone: {name: auto, weights: "", revision: ""}
 
 # Where deliveries of the landing folder come from: the end of a batch id, 2026-05-01-<source>.
 source: @source@

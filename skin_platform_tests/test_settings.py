@@ -1,5 +1,7 @@
 """Settings: read once, as types; a fault is named."""
 
+import json
+
 import pytest
 
 from skin_platform.dataset_config import SettingsError, render_dataset_config
@@ -50,7 +52,13 @@ def test_the_dataset_config_takes_variables(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("change", "named"), [
     (("source: landing", "source: ${NOT_SET_ANYWHERE}"), "NOT_SET_ANYWHERE"),
     (("source: landing", "source: ${S3_SECRET_KEY}"), "S3_SECRET_KEY"),
-    (("fraction: 0.8", "fraction: 0.7"), "fractions must add up to 1"),
+    (("fraction: 0.7", "fraction: 0.6"), "fractions must add up to 1"),
+    (("fraction: 0.7", "fraction: 0.7, locked: true"), "'train' cannot be locked"),
+    (("fraction: 0.15, also_called: [val", "fraction: 0.15, locked: true, also_called: [val"), "'val' cannot be locked"),
+    (("seed: 0", "  late: {fraction: 0.0}\nseed: 0"), "'test' is locked and must come last"),
+    (('weights: ""', "weights: some/where"), "40 hex digits"),
+    (('weights: "", revision: ""', f'weights: some/where, revision: {"g" * 40}'), "40 hex digits"),
+    (('revision: ""', f'revision: {"a" * 40}'), "`weights` is empty"),
     (("labels:", "lables:"), "lables"),
     (("seed: 0", "seed: [0"), "not YAML"),
     (("/skin.duckdb", "/metadata.duckdb"), "metadata_database"),
@@ -61,6 +69,36 @@ def test_a_fault_in_the_dataset_config_is_named(tmp_path, change, named):
     with pytest.raises(SettingsError, match=r"dataset\.yaml") as error:
         _ = load_settings(skin_home=tmp_path).dataset
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize(("splits", "locked"), [
+    ("train: {fraction: 0.8}, val: {fraction: 0.2}", None),
+    ("train: {fraction: 0.8}, val: {fraction: 0.2}, test: {fraction: 0.0}", None),
+    ("train: {fraction: 0.8}, val: {fraction: 0.2}, test: {fraction: 0.0, locked: true}", "test"),
+])
+def test_a_third_split_and_its_lock_may_be_left_out(tmp_path, splits, locked):
+    text = render_dataset_config(["a"])
+    former = "splits: {" + splits + "}\nseed: 0\n" + text.partition("# Where deliveries")[2].join(["# Where deliveries", ""])
+    (tmp_path / "dataset.yaml").write_text("labels: [a]\n" + former, encoding="utf-8")
+    config = load_settings(skin_home=tmp_path).dataset
+    assert (config.train_split, config.validation_split, config.locked_split) == ("train", "val", locked)
+    assert config.backbone.model_dump() == {"name": "auto", "weights": "", "revision": ""}
+
+
+def test_a_new_home_locks_its_last_split(tmp_path):
+    (tmp_path / "dataset.yaml").write_text(render_dataset_config(["a"]), encoding="utf-8")
+    config = load_settings(skin_home=tmp_path).dataset
+    assert config.fractions == {"train": 0.7, "val": 0.15, "test": 0.15}
+    assert config.locked_split == "test"
+
+
+def test_weights_are_a_folder_or_pinned_by_a_commit(tmp_path):
+    (tmp_path / "weights").mkdir()
+    for backbone in ({"name": "resnet18", "weights": "${SKIN_HOME}/weights", "revision": ""},
+                     {"name": "auto", "weights": "some/where", "revision": "0a" * 20}):
+        text = render_dataset_config(["a"]).replace('{name: auto, weights: "", revision: ""}', json.dumps(backbone))
+        (tmp_path / "dataset.yaml").write_text(text, encoding="utf-8")
+        assert load_settings(skin_home=tmp_path).dataset.backbone.revision == backbone["revision"]
 
 
 def test_a_missing_dataset_config_says_how_to_get_one(tmp_path):
