@@ -25,6 +25,8 @@ from skin_platform.synthetic.world import World
 
 SYNTHETIC = World(images=240, patients=80, labels=tuple(DEFAULT_LABELS), seed=7, duplicates=0.02, corrupt=0.02)
 
+SHOWN_SCORES = ("split", "n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
+
 
 class DemoError(RuntimeError):
     """The demo cannot be run on this input; the message says why and what would help."""
@@ -41,7 +43,7 @@ class Story:
     dataset_digest: str
     checkpoint_sha256: str
     bundle: str
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     answer: dict[str, Any]
     trace: dict[str, Any]
     notes: list[str]
@@ -80,7 +82,7 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
         labels=list(evaluation["checkpoint"]["dataset"]["labels"]), images=state.trainable if state else 0,
         quarantined=quarantined, stages={name: round(value, 2) for name, value in stages.items()},
         dataset_digest=trace["dataset_digest"], checkpoint_sha256=trace["checkpoint_sha256"], bundle=trace["bundle"],
-        metrics={"accuracy": evaluation["accuracy"], "macro_f1": evaluation["macro_f1"]}, answer=answer, trace=trace,
+        metrics={name: evaluation[name] for name in SHOWN_SCORES}, answer=answer, trace=trace,
         notes=notes, home=str(settings.home.root))
 
 

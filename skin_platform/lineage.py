@@ -64,7 +64,7 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
     rows = stores.datasets.read(provenance["dataset_digest"])
     if dataset_digest(rows) != provenance["dataset_digest"]:
         raise LineageError(f"the manifest does not hash to {provenance['dataset_digest']}")
-    key = f"skin/models/{provenance['mlflow_run_id']}/model.ckpt"
+    key = provenance["checkpoint_key"]
     stores.models.read(key, provenance["checkpoint_sha256"])
     training = tuple(row for row in rows if row.split == settings.dataset.train_split)
     trace = Trace(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from skin_platform.core.intervals import Interval, with_interval
 from skin_platform.defs.listening import Told
 from skin_platform.demo import Story
 from skin_platform.ingesting import Plan
@@ -39,8 +40,7 @@ def show_story(console: Console, story: Story, seconds: float) -> None:
     _show_quarantine(console, story)
     console.print(f"labels: {', '.join(story.labels)}\nimages in the catalogue that may be trained on: {story.images}",
                   highlight=False)
-    console.print(f"validation accuracy {story.metrics['accuracy']:.3f}, macro F1 {story.metrics['macro_f1']:.3f} "
-                  f"(chance {1 / len(story.labels):.2f})", highlight=False)
+    console.print(_scores(story), highlight=False)
     show_chain(console, story.trace)
     for note in story.notes:
         console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
@@ -49,6 +49,16 @@ def show_story(console: Console, story: Story, seconds: float) -> None:
     for command, what in ((f"skin dev{at}", "every step in the Dagster UI, sensors on"), (f"skin serve{at}", "the bundle"),
                           (f"skin trace {story.answer['prediction_id']}{at}", "the images behind this answer")):
         console.print(f"  [bold]{escape(command)}[/]  {what}", highlight=False, soft_wrap=True)
+
+
+def _scores(story: Story) -> str:
+    """The scores with 95 % intervals and what they rest on."""
+    told = story.metrics
+    accuracy, macro_f1 = (
+        with_interval(told[name], Interval(**found) if (found := told[f"{name}_interval"]) else None)
+        for name in ("accuracy", "macro_f1"))
+    return (f"on the {told['n']} images of split '{told['split']}', with 95 % intervals: accuracy {accuracy}, "
+            f"macro F1 {macro_f1}; chance is {1 / len(story.labels):.2f}")
 
 
 def show_chain(console: Console, trace: dict[str, object]) -> None:

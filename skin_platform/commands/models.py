@@ -15,7 +15,7 @@ from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 if TYPE_CHECKING:
     from skin_platform.storage.versions import ModelVersions
 
-app = typer.Typer(no_args_is_help=True, help="List, download and delete the model versions in the models bucket.")
+app = typer.Typer(no_args_is_help=True, help="The model versions in the models bucket, and what MLflow knows of them.")
 VersionArgument = Annotated[str, typer.Argument(help="vYYYYMMDD_HHMMSS, or latest")]
 
 
@@ -68,6 +68,27 @@ def delete(
         typer.confirm(f"delete model version {name} for good?", abort=True, err=as_json)
     versions.delete_model_version(name)
     print(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
+
+
+@app.command()
+def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Tell MLflow of the trainings that it did not hear of while it was down."""
+    from skin_platform.defs.checkpoints.recording import silence, tell_waiting
+    from skin_platform.storage.stores import Stores
+
+    stores = Stores(settings_of(home))
+    waiting = {*stores.unrecorded.waiting("fit"), *stores.unrecorded.waiting("evaluation")}
+    fault = silence(stores) if waiting else ""
+    if fault:
+        raise ValueError(f"{fault}; {len(waiting)} training(s) wait to be recorded")
+    told = dict(tell_waiting(stores)) if waiting else {}
+    if as_json:
+        print(json.dumps({"recorded": told}))
+        return
+    for run_key, run_id in told.items():
+        print(f"training {run_key} stands in the MLflow run {run_id}")
+    if not told:
+        print("nothing waits to be recorded")
 
 
 def _versions(home: Path | None) -> "ModelVersions":

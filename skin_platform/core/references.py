@@ -7,6 +7,9 @@ Digests are SHA-256 in hex.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from skin_platform.core.calibration import Calibration
+from skin_platform.core.intervals import Interval
+
 
 @dataclass(frozen=True)
 class LandedBatch:
@@ -31,18 +34,27 @@ class StoredBatch:
 
 @dataclass(frozen=True)
 class DatasetReference:
-    """A frozen dataset, by digest; ``catalogue_digest`` is of the catalogue that it was frozen from."""
+    """A frozen dataset, by digest; ``catalogue_digest`` is of the catalogue that it was frozen from.
+
+    ``locked_split`` is the split that only the final score may open (empty: none is configured), ``locked_digest`` says which
+    images are in it (SHA-256 over their sorted SHA-256s, a line each; empty: none are).
+    """
 
     digest: str
     manifest_key: str
     catalogue_digest: str
     labels: tuple[str, ...]
     images: Mapping[str, int] = field(default_factory=dict)
+    locked_split: str = ""
+    locked_digest: str = ""
 
 
 @dataclass(frozen=True)
 class CheckpointReference:
-    """Trained weights: the file's key and SHA-256, the weights' own digest, and what they came from."""
+    """Trained weights: the file's key and SHA-256, the weights' own digest, and what they came from.
+
+    ``mlflow_run_id`` is empty where MLflow did not answer: the run that is made afterwards carries the digests as tags.
+    """
 
     key: str
     sha256: str
@@ -53,19 +65,26 @@ class CheckpointReference:
     mlflow_run_id: str
     created_at: str
 
+    @property
+    def run_key(self) -> str:
+        """What the folder of its files is named by: the MLflow run, or the Dagster run where MLflow did not answer."""
+        return self.key.rsplit("/", 2)[-2]
+
 
 @dataclass(frozen=True)
 class EvaluationReference:
-    """What a checkpoint scored on the held-back split, and what serving needs of it."""
+    """What a checkpoint scored on the ``n`` images of ``split``, and the calibration that serving needs of it."""
 
     checkpoint: CheckpointReference
     report_key: str
     report_sha256: str
+    split: str
+    n: int
     accuracy: float
+    accuracy_interval: Interval | None
     macro_f1: float
-    temperature: float
-    conformal_threshold: float
-    conformal_coverage: float
+    macro_f1_interval: Interval | None
+    calibration: Calibration
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ Here: the stores and MLflow. Secrets are read from the environment when a resour
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
 
 EXPERIMENT = "lesion_classifier"
+PATIENCE = {  # with MLflow's own values a training would wait some minutes for a server that is down
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -32,20 +36,46 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Stores(settings)
 
 
+@dataclass(frozen=True)
+class Tracking:
+    """MLflow for one run: ``mlflow`` with an active run, or None where it does not answer, and ``fault`` says why."""
+
+    mlflow: "MlFlow | None"
+    fault: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the active run; empty where there is none."""
+        active = self.mlflow.active_run() if self.mlflow is not None else None  # type: ignore[attr-defined]
+        return str(active.info.run_id) if active is not None else ""
+
+
 @dg.resource(
     config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "artifacts": str},
     description="An MLflow run for each Dagster run, through dagster-mlflow",
 )
-def mlflow_run(context: dg.InitResourceContext) -> Iterator["MlFlow"]:
+def mlflow_run(context: dg.InitResourceContext) -> Iterator[Tracking]:
     """``dagster-mlflow``'s tracking resource, imported only where a run needs it; its legacy interface stays in here."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
+    try:
+        tracking = Tracking(_begun(context))
+    except (mlflow.MlflowException, OSError) as error:
+        tracking = Tracking(None, (str(error) or type(error).__name__).splitlines()[0])
+    try:
+        yield tracking
+    finally:
+        if tracking.mlflow is not None:
+            _end_open_runs()  # a training that went well has ended its run itself
+
+
+def _begun(context: dg.InitResourceContext) -> "MlFlow":
     import mlflow
 
     from skin_platform.defs.tracking_database import make_tracking_database
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        from dagster_mlflow.resources import MlFlow
 
     config = context.resource_config
     make_tracking_database(config["mlflow_tracking_uri"])
@@ -56,11 +86,10 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator["MlFlow"]:
     _end_open_runs()  # MLflow would hand out a run that an earlier Dagster run of this process left open
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
+        from dagster_mlflow.resources import MlFlow
+
         run: MlFlow = MlFlow(context)  # type: ignore[no-untyped-call]
-    try:
-        yield run
-    finally:
-        _end_open_runs()  # a training that went well has ended its run itself
+    return run
 
 
 def _end_open_runs() -> None:

@@ -1,6 +1,6 @@
-"""Evaluation: what a checkpoint scores on images that it never saw, and what serving must know of it.
+"""Evaluation: what a checkpoint scores on images that it never saw, each figure with its n and interval.
 
-Here: metrics (torchmetrics), temperature scaling, the conformal threshold. Not here: gates (``core``), pictures
+Here: metrics (torchmetrics) and their intervals. Not here: calibration (``core.calibration``), gates (``core``), pictures
 (``ml.pictures``).
 """
 
@@ -20,83 +20,98 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-from skin_platform.core.answers import conformal_threshold, softmax
+from skin_platform.core.answers import softmax
+from skin_platform.core.intervals import (
+    Interval,
+    accuracy_of,
+    balanced_accuracy_of,
+    interval,
+    macro_f1_of,
+    recalls_of,
+    resampled,
+    share_interval,
+)
 
 BINS = 15  # of the expected calibration error, as in Guo et al. 2017
 
 
 @dataclass(frozen=True)
 class Report:
-    """Scores on ``n`` held-back images. Per-label values are None for a label without images there.
+    """Scores on ``n`` images of ``groups`` groups. Per-label values are None for a label without images there.
 
-    ``ece`` is before temperature scaling; ``ece_scaled`` after it, each half scaled with the temperature of the other;
-    ``confusion`` counts rows of truth by columns of prediction, in the order of ``labels``.
+    ``ece`` is before temperature scaling, ``ece_scaled`` after it; ``confusion`` counts rows of truth by columns of prediction,
+    in the order of ``labels``. Intervals are at 95 %, with whole groups resampled (``core.intervals``).
     """
 
     n: int
+    groups: int
     labels: tuple[str, ...]
     accuracy: float
+    accuracy_interval: Interval | None
+    balanced_accuracy: float
+    balanced_accuracy_interval: Interval | None
     macro_f1: float
+    macro_f1_interval: Interval | None
     recall: dict[str, float | None]
+    recall_interval: dict[str, Interval | None]
     auc: dict[str, float | None]
     support: dict[str, int]
     confusion: tuple[tuple[int, ...], ...]
     ece: float
     ece_scaled: float
-    temperature: float
-    conformal_coverage: float
-    conformal_threshold: float
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return asdict(self)
 
 
-def evaluate(logits: NDArray[np.float32], truth_index: Sequence[int], labels: Sequence[str], coverage: float) -> Report:
-    """Score ``logits`` (N, C) against the indices of the true labels; N must be at least 1."""
+def evaluate(
+    logits: NDArray[np.float32], truth_index: Sequence[int], labels: Sequence[str], groups: Sequence[str],
+    calibrated: NDArray[np.float64],
+) -> Report:
+    """Score ``logits`` (N, C) against the indices of the true labels; N must be at least 1.
+
+    ``groups`` (N,) are the images' group ids, ``calibrated`` (N, C) the probabilities after temperature scaling.
+    """
     classes = len(labels)
     targets = np.asarray(truth_index, dtype=np.int64)
-    truth = torch.from_numpy(targets)
-    scores = torch.from_numpy(logits)
+    truth, scores = torch.from_numpy(targets), torch.from_numpy(logits)
     support = np.bincount(targets, minlength=classes)
     present = torch.from_numpy(support > 0)
     f1 = multiclass_f1_score(scores, truth, classes, average="none")[present].mean()
     recall = multiclass_recall(scores, truth, classes, average="none")
     auc = multiclass_auroc(scores, truth, classes, average="none") if len(targets) > 1 else torch.full((classes,), 0.5)
     judged = [bool(n) and n < len(targets) for n in support]  # an AUC needs both this label and another
-    temperature = fit_temperature(logits, targets)
-    calibrated = softmax(logits, temperature)
+    confusion = multiclass_confusion_matrix(scores, truth, classes).numpy()
     return Report(
-        n=len(targets), labels=tuple(labels), accuracy=float(multiclass_accuracy(scores, truth, classes, average="micro")),
-        macro_f1=float(f1),
+        n=len(targets), groups=len(set(groups)), labels=tuple(labels),
+        accuracy=float(multiclass_accuracy(scores, truth, classes, average="micro")),
+        balanced_accuracy=float(recall[present].mean()), macro_f1=float(f1),
         recall={label: float(recall[i]) if support[i] else None for i, label in enumerate(labels)},
         auc={label: float(auc[i]) if judged[i] else None for i, label in enumerate(labels)},
         support={label: int(support[i]) for i, label in enumerate(labels)},
-        confusion=tuple(tuple(int(v) for v in row) for row in multiclass_confusion_matrix(scores, truth, classes)),
-        ece=_ece(softmax(logits), targets), ece_scaled=_ece(_cross_scaled(logits, targets), targets),
-        temperature=temperature, conformal_coverage=coverage,
-        conformal_threshold=conformal_threshold(calibrated[np.arange(len(targets)), targets].tolist(), coverage),
+        confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+        ece=_ece(softmax(logits), targets), ece_scaled=_ece(calibrated, targets),
+        **_intervals(targets, logits.argmax(1), labels, groups),
     )
 
 
-def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    """The temperature in 0.05..20 that makes ``targets`` most likely (Guo et al. 2017)."""
-    if len(targets) < 2:
-        return 1.0
-    grid = np.geomspace(0.05, 20, 241)
-    rows = np.arange(len(targets))
-    losses = [-np.log(np.clip(softmax(logits, t)[rows, targets], 1e-12, 1)).mean() for t in grid]
-    return float(grid[int(np.argmin(losses))])
+def _intervals(
+    targets: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], groups: Sequence[str]
+) -> dict[str, Any]:
+    """The intervals of a report, by field."""
+    drawn = resampled(targets, predicted, groups, len(labels))
+    right, recalls = predicted == targets, recalls_of(drawn)
+    names = np.asarray(groups)
 
+    def share(of: NDArray[np.bool_], values: NDArray[np.float64]) -> Interval | None:
+        return share_interval(int(right[of].sum()), int(of.sum()), values, len(set(names[of])))
 
-def _cross_scaled(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Probabilities of each half under the temperature of the other half."""
-    even = np.arange(len(targets)) % 2 == 0
-    scaled = np.empty(logits.shape, dtype=np.float64)
-    for half in (even, ~even):
-        if half.any():
-            scaled[half] = softmax(logits[half], fit_temperature(logits[~half], targets[~half]))
-    return scaled
+    return {
+        "accuracy_interval": share(np.ones(len(targets), dtype=bool), accuracy_of(drawn)),
+        "balanced_accuracy_interval": interval(balanced_accuracy_of(drawn)), "macro_f1_interval": interval(macro_f1_of(drawn)),
+        "recall_interval": {label: share(targets == i, recalls[:, i]) for i, label in enumerate(labels)},
+    }
 
 
 def _ece(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

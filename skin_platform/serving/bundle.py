@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from skin_platform.core.calibration import Calibration
 from skin_platform.core.preprocessing import Preprocessing
 
 
@@ -26,6 +27,7 @@ class Provenance:
 
     model_version: str
     created_at: str
+    checkpoint_key: str
     checkpoint_sha256: str
     weights_sha256: str
     dataset_digest: str
@@ -36,15 +38,6 @@ class Provenance:
     accuracy: float
     macro_f1: float
     onnx_sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Temperature of the logits, and the prediction set's threshold with the coverage that it was made for."""
-
-    temperature: float
-    conformal_threshold: float
-    conformal_coverage: float
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,12 @@ from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.openings import Openings
 from skin_platform.storage.places import LandingFolder, Place
 from skin_platform.storage.quarantine import Quarantine
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions
+from skin_platform.storage.unrecorded import Unrecorded
 from skin_platform.storage.versions import ModelVersions
 
 DEFAULT_LABELS = ["irregular", "mottled", "plain"]  # of the synthetic delivery; they name looks, not diagnoses
@@ -51,8 +53,10 @@ class Stores:
         self.catalogue = Catalogue(self.objects, settings.s3_bucket_data, settings.home.catalogue, settings.dataset.labels)
         self.resolutions = Resolutions(self.objects, settings.s3_bucket_data)
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
+        self.openings = Openings(self.objects, settings.s3_bucket_data)
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
+        self.unrecorded = Unrecorded(self.objects, settings.s3_bucket_models)
         self.versions = ModelVersions(self.objects, settings.s3_bucket_models)
         self.lesions = LesionsTable(settings.dataset.metadata_database)
         self.cache = ImageCache(settings.home.cache, self.objects, settings.skin_cache_bytes)

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import pickle
 
 import numpy as np
@@ -10,14 +9,12 @@ import onnxruntime as ort
 import pytest
 import torch
 from PIL import Image
-from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_score
 
 from skin_platform.core.answers import softmax
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.backbones import build_backbone, weights_digest
 from skin_platform.ml.checkpoints import CheckpointError, dump_checkpoint, load_checkpoint
 from skin_platform.ml.config import ConfigError, TrainingConfig
-from skin_platform.ml.evaluation import evaluate, fit_temperature
 from skin_platform.ml.export import to_onnx
 from skin_platform.ml.fit import LabelledImages, fit
 from skin_platform.ml.predictor import Predictor
@@ -145,38 +142,6 @@ def test_auto_fits_the_weights():
     assert (plain.backbone, plain.image_size_px, plain.width) == ("resnet18", 112, 0.5)
     assert (given.backbone, given.image_size_px, given.width) == ("efficientnet_b0", 224, 1.0)
     assert TrainingConfig(backbone="efficientnet_b0").resolved(480).image_size_px == 224
-
-
-def test_scores_agree_with_scikit_learn():
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 4, 300)
-    logits = (rng.normal(size=(300, 4)) + 1.5 * np.eye(4)[targets]).astype(np.float32)
-    report = evaluate(logits, targets.tolist(), list("abcd"), 0.9)
-    guess = logits.argmax(1)
-    assert report.accuracy == pytest.approx((guess == targets).mean(), abs=1e-6)
-    assert report.macro_f1 == pytest.approx(f1_score(targets, guess, average="macro"), abs=1e-6)
-    np.testing.assert_allclose(list(report.recall.values()), recall_score(targets, guess, average=None), atol=1e-6)
-    np.testing.assert_array_equal(report.confusion, confusion_matrix(targets, guess))
-    expected = roc_auc_score(np.eye(4)[targets], softmax(logits), average=None)
-    np.testing.assert_allclose(list(report.auc.values()), expected, atol=1e-5)
-    json.dumps(report.as_dict())
-
-
-def test_a_label_without_held_back_images_is_not_judged():
-    report = evaluate(np.array([[2, 0, 0], [0, 2, 0]], np.float32), np.array([0, 1]), list("abc"), 0.9)
-    assert report.recall["c"] is None
-    assert report.auc["c"] is None
-    assert report.macro_f1 == 1.0
-    assert report.conformal_threshold == 1.0
-
-
-def test_temperature_scaling_mends_overconfidence():
-    rng = np.random.default_rng(1)
-    targets = rng.integers(0, 3, 600)
-    logits = (rng.normal(size=(600, 3)) + 1.2 * np.eye(3)[targets]).astype(np.float32)
-    assert fit_temperature(logits * 5, targets) == pytest.approx(5 * fit_temperature(logits, targets), rel=0.15)
-    report = evaluate(logits * 5, targets, list("abc"), 0.9)
-    assert report.ece_scaled < report.ece / 2
 
 
 def test_images_reach_the_network_unchanged_by_the_way_they_are_batched(checkpoint_bytes):

@@ -9,7 +9,7 @@ import dagster as dg
 
 from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.resources import StoresResource
-from skin_platform.serving.bundle import Bundle, Calibration, GoldenImage, Provenance
+from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance
 from skin_platform.storage.stores import Stores
 
 GOLDEN_IMAGES = 8  # answered at every start, about 5 ms each
@@ -89,17 +89,16 @@ def _bundle(evaluated: EvaluationReference, stores: Stores) -> Bundle:
     reference = evaluated.checkpoint
     checkpoint = load_checkpoint(stores.models.read(reference.key, reference.sha256))
     golden = _golden_images(reference.dataset.digest, stores)
-    answers = Predictor(checkpoint).probabilities([data for _, data in golden], evaluated.temperature)
+    answers = Predictor(checkpoint).probabilities([data for _, data in golden], evaluated.calibration.temperature)
     now = _free_version(stores.settings.home.bentoml)
     provenance = Provenance(
-        model_version=now.strftime("v%Y%m%d_%H%M%S"), created_at=now.isoformat(), checkpoint_sha256=reference.sha256,
-        weights_sha256=reference.weights_sha256, dataset_digest=reference.dataset.digest,
-        dataset_images=dict(reference.dataset.images), code_version=reference.code_version,
-        dagster_run_id=reference.dagster_run_id, mlflow_run_id=reference.mlflow_run_id, accuracy=evaluated.accuracy,
-        macro_f1=evaluated.macro_f1)
+        model_version=now.strftime("v%Y%m%d_%H%M%S"), created_at=now.isoformat(), checkpoint_key=reference.key,
+        checkpoint_sha256=reference.sha256, weights_sha256=reference.weights_sha256,
+        dataset_digest=reference.dataset.digest, dataset_images=dict(reference.dataset.images),
+        code_version=reference.code_version, dagster_run_id=reference.dagster_run_id,
+        mlflow_run_id=reference.mlflow_run_id, accuracy=evaluated.accuracy, macro_f1=evaluated.macro_f1)
     return Bundle(
-        to_onnx(checkpoint), checkpoint.labels, checkpoint.preprocessing,
-        Calibration(evaluated.temperature, evaluated.conformal_threshold, evaluated.conformal_coverage), provenance,
+        to_onnx(checkpoint), checkpoint.labels, checkpoint.preprocessing, evaluated.calibration, provenance,
         tuple(GoldenImage(sha256, data, tuple(float(p) for p in row))
               for (sha256, data), row in zip(golden, answers, strict=True)))
 

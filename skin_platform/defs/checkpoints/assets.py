@@ -1,7 +1,8 @@
 """The asset ``checkpoints/lesion_classifier``: training on a frozen dataset."""
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,7 +12,7 @@ from skin_platform.defs.checkpoints.config import TrainConfig
 from skin_platform.defs.checkpoints.images import labelled_images, training_rows
 from skin_platform.defs.checkpoints.progress import teller
 from skin_platform.defs.checkpoints.showing import checkpoint_report
-from skin_platform.defs.resources import StoresResource
+from skin_platform.defs.resources import StoresResource, Tracking
 from skin_platform.ml.config import ConfigError
 from skin_platform.version import code_version
 
@@ -27,15 +28,16 @@ TRAINING_POOL = "training"  # one machine trains one model at a time
 )
 def lesion_classifier(
     context: dg.AssetExecutionContext, dataset: DatasetReference, config: TrainConfig, stores: StoresResource,
-    mlflow: dg.ResourceParam[Any],
+    mlflow: dg.ResourceParam[Tracking],
 ) -> dg.MaterializeResult[CheckpointReference]:
     """A classifier trained on one dataset version: the file `skin/models/<run id>/model.ckpt`, tracked in MLflow."""
-    from skin_platform.defs.checkpoints.tracking import track_fit
+    from skin_platform.defs.checkpoints.recording import Recorder
     from skin_platform.ml.checkpoints import dump_checkpoint
     from skin_platform.ml.fit import fit
     from skin_platform.ml.pictures import training_curves
 
     opened = stores.open()
+    recorder = Recorder(mlflow, opened, context.run_id, context.log.warning)
     train_rows, held_rows = training_rows(dataset, opened)
     try:
         settings = config.settings().resolved(len(train_rows))
@@ -43,17 +45,17 @@ def lesion_classifier(
         train, held = (labelled_images(part, dataset.labels, preprocessing, opened.cache) for part in (train_rows, held_rows))
         context.log.info("training %s on %d images (%d held back), %d epochs at most",
                          settings.backbone, len(train_rows), len(held_rows), settings.epochs)
-        result = fit(train, held, len(dataset.labels), settings, preprocessing, teller(context, mlflow))
+        result = fit(train, held, len(dataset.labels), settings, preprocessing, teller(context, recorder.epoch))
     except ConfigError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     provenance = {"dataset_digest": dataset.digest, "code_version": code_version(), "dagster_run_id": context.run_id,
-                  "mlflow_run_id": mlflow.active_run().info.run_id}
+                  "mlflow_run_id": recorder.run_id}
     checkpoint = dump_checkpoint(result, dataset.labels, preprocessing, provenance)
-    key, sha256 = opened.models.write(provenance["mlflow_run_id"], "model.ckpt", checkpoint)
+    key, sha256 = opened.models.write(recorder.run_key, "model.ckpt", checkpoint)
     reference = _reference(result, dataset, key, sha256, provenance)
-    curves = training_curves(result.history)
-    track_fit(mlflow, result, reference, checkpoint, curves)
-    return dg.MaterializeResult(value=reference, metadata=checkpoint_report(result, reference, curves))
+    recorded_in = recorder.finish(reference, asdict(result.config) | {"train_images": dict(dataset.images)}, result.history)
+    told = checkpoint_report(result, replace(reference, mlflow_run_id=recorded_in), training_curves(result.history))
+    return dg.MaterializeResult(value=replace(reference, mlflow_run_id=recorded_in), metadata=told)
 
 
 def _reference(

@@ -1,12 +1,15 @@
 """The asset ``checkpoints/evaluation``: what a checkpoint scores, and how sure it may be of itself."""
 
 import json
+from dataclasses import asdict
 
 import dagster as dg
 
+from skin_platform.core.intervals import with_interval
 from skin_platform.core.references import CheckpointReference, EvaluationReference
 from skin_platform.defs.checkpoints.assets import TRAINING_POOL
 from skin_platform.defs.checkpoints.registering import register
+from skin_platform.defs.checkpoints.scoring import score
 from skin_platform.defs.checkpoints.showing import evaluation_report
 from skin_platform.defs.resources import StoresResource
 
@@ -18,37 +21,37 @@ from skin_platform.defs.resources import StoresResource
 def evaluation(
     context: dg.AssetExecutionContext, checkpoint: CheckpointReference, stores: StoresResource
 ) -> dg.MaterializeResult[EvaluationReference]:
-    """What the checkpoint scores on the held-back split that it never saw, and how sure serving may be of itself."""
-    from skin_platform.defs.checkpoints.tracking import track_scores
+    """What the checkpoint scores on the locked split that nothing was chosen by (on validation where there is none)."""
+    from skin_platform.defs.checkpoints.recording import record_scores
     from skin_platform.ml.checkpoints import load_checkpoint
-    from skin_platform.ml.evaluation import evaluate
-    from skin_platform.ml.predictor import Predictor
 
     opened = stores.open()
-    words = opened.settings.dataset
     data = opened.models.read(checkpoint.key, checkpoint.sha256)
     loaded = load_checkpoint(data)
-    rows = [row for row in opened.datasets.read(checkpoint.dataset.digest) if row.split == words.validation_split]
-    logits = Predictor(loaded).logits(opened.cache.fetch((row.sha256, row.s3_uri) for row in rows))
-    report = evaluate(logits, [loaded.labels.index(row.label) for row in rows], loaded.labels, words.conformal_coverage)
-    context.log.info("%s: accuracy %.3f, macro F1 %.3f on %d images", words.validation_split, report.accuracy,
-                     report.macro_f1, report.n)
-    stored = report.as_dict() | {"split": words.validation_split, "checkpoint_sha256": checkpoint.sha256,
-                                 "dataset_digest": checkpoint.dataset.digest}
-    run_id = checkpoint.mlflow_run_id
-    key, sha256 = opened.models.write(run_id, "evaluation.json", json.dumps(stored, indent=1).encode())
-    track_scores(opened.settings.mlflow_uri, run_id, report, stored)
-    reference = EvaluationReference(checkpoint, key, sha256, report.accuracy, report.macro_f1, report.temperature,
-                                    report.conformal_threshold, report.conformal_coverage)
-    told = evaluation_report(report, reference, words.validation_split)
-    told["model_version"] = register(opened.versions, data, loaded, checkpoint, report)
+    scores = score(loaded, checkpoint, opened, context.run_id)
+    report = scores.report
+    context.log.info("%s: accuracy %s, macro F1 %s on %d images", scores.split,
+                     with_interval(report.accuracy, report.accuracy_interval),
+                     with_interval(report.macro_f1, report.macro_f1_interval), report.n)
+    stored = report.as_dict() | {
+        "split": scores.split, "openings": scores.openings, "validation": scores.validation.as_dict(),
+        "calibration": asdict(scores.calibration), "checkpoint_sha256": checkpoint.sha256,
+        "dataset_digest": checkpoint.dataset.digest}
+    run_key = checkpoint.run_key
+    key, sha256 = opened.models.write(run_key, "evaluation.json", json.dumps(stored, indent=1).encode())
+    record_scores(opened, run_key, stored, context.log.warning)
+    reference = EvaluationReference(
+        checkpoint, key, sha256, scores.split, report.n, report.accuracy, report.accuracy_interval, report.macro_f1,
+        report.macro_f1_interval, scores.calibration)
+    told = evaluation_report(scores, reference)
+    told["model_version"] = register(opened.versions, data, loaded, checkpoint, scores)
     return dg.MaterializeResult(value=reference, metadata=told)
 
 
-@dg.asset_check(asset=evaluation, description="Accuracy on the held-back split reaches PERFORMANCE_THRESHOLD.")
+@dg.asset_check(asset=evaluation, description="Accuracy on the split that counts reaches PERFORMANCE_THRESHOLD.")
 def accuracy_reaches_the_threshold(evaluation: EvaluationReference, stores: StoresResource) -> dg.AssetCheckResult:
     """A warning for now: what may be served is a person's decision until promotion is gated."""
     threshold = stores.open().settings.performance_threshold
     return dg.AssetCheckResult(
         passed=evaluation.accuracy >= threshold, severity=dg.AssetCheckSeverity.WARN,
-        metadata={"accuracy": evaluation.accuracy, "threshold": threshold})
+        metadata={"accuracy": evaluation.accuracy, "threshold": threshold, "split": evaluation.split, "n": evaluation.n})

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from skin_platform.core.intervals import Interval, with_interval
 from skin_platform.core.references import CheckpointReference, EvaluationReference
 from skin_platform.defs.showing import picture, table
 
 if TYPE_CHECKING:
-    from skin_platform.ml.evaluation import Report
+    from skin_platform.defs.checkpoints.scoring import Scores
     from skin_platform.ml.fit import Fit
 
 
@@ -22,21 +23,31 @@ def checkpoint_report(result: "Fit", reference: CheckpointReference, curves: byt
     }
 
 
-def evaluation_report(report: "Report", reference: EvaluationReference, split: str) -> dict[str, Any]:
-    """The confusion matrix, the scores with their n, the calibration, and the digests."""
+def evaluation_report(scores: "Scores", reference: EvaluationReference) -> dict[str, Any]:
+    """The confusion matrix, the scores with their n and intervals, the calibration, and the digests."""
     from skin_platform.ml.pictures import confusion_matrix
 
-    per_label = [{"label": label, "n": report.support[label], "recall": _short(report.recall[label]),
-                  "auc": _short(report.auc[label])} for label in report.labels]
+    report, calibration = scores.report, scores.calibration
+    per_label = [{"label": label, "n": report.support[label], "auc": _short(report.auc[label]),
+                  "recall": _figure(report.recall[label], report.recall_interval[label])} for label in report.labels]
     return {
-        "confusion_matrix": picture(confusion_matrix(report.labels, report.confusion, f"{split}, n = {report.n}")),
-        "accuracy": _short(report.accuracy), "macro_f1": _short(report.macro_f1), "n": report.n,
+        "confusion_matrix": picture(confusion_matrix(report.labels, report.confusion, f"{scores.split}, n = {report.n}")),
+        "split": scores.split, "openings_of_the_locked_split": scores.openings, "n": report.n, "groups": report.groups,
+        "accuracy": _short(report.accuracy), "accuracy_95": _figure(report.accuracy, report.accuracy_interval),
+        "balanced_accuracy_95": _figure(report.balanced_accuracy, report.balanced_accuracy_interval),
+        "macro_f1": _short(report.macro_f1), "macro_f1_95": _figure(report.macro_f1, report.macro_f1_interval),
         "chance": _short(1 / len(report.labels)), "per_label": table(per_label, ["label", "n", "recall", "auc"]),
+        "validation_accuracy_95": _figure(scores.validation.accuracy, scores.validation.accuracy_interval),
         "ece": _short(report.ece), "ece_after_temperature_scaling": _short(report.ece_scaled),
-        "temperature": _short(report.temperature), "conformal_coverage": report.conformal_coverage,
-        "conformal_threshold": _short(report.conformal_threshold), "checkpoint_sha256": reference.checkpoint.sha256,
-        "dataset_digest": reference.checkpoint.dataset.digest, "report_sha256": reference.report_sha256,
+        "temperature": _short(calibration.temperature), "conformal_coverage": calibration.conformal_coverage,
+        "conformal_threshold": _short(calibration.conformal_threshold), "calibration_images": calibration.images,
+        "checkpoint_sha256": reference.checkpoint.sha256, "dataset_digest": reference.checkpoint.dataset.digest,
+        "report_sha256": reference.report_sha256,
     }
+
+
+def _figure(value: float | None, interval: Interval | None) -> str | None:
+    return None if value is None else with_interval(value, interval)
 
 
 def _short(value: float | None) -> float | None:

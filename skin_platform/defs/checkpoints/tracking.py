@@ -1,61 +1,139 @@
 """Tracking: what stands on the MLflow run of a checkpoint.
 
+Here: telling MLflow of one fit, and of its evaluation. Not here: what happens while MLflow does not answer (``recording``).
 The model is logged as ONNX, which loads without running code, unlike a pickled module.
 """
 
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import onnx
 from mlflow import MlflowClient
 from mlflow import onnx as mlflow_onnx
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from skin_platform.core.references import CheckpointReference
 from skin_platform.ml.checkpoints import load_checkpoint
-from skin_platform.ml.evaluation import Report
 from skin_platform.ml.export import INPUT, OUTPUT, to_onnx
-from skin_platform.ml.fit import Fit
+from skin_platform.ml.pictures import confusion_matrix, training_curves
+
+METRICS_A_CALL = 1000  # MLflow's limit of log_batch
+DATASET_DIGEST_CHARS = 36  # MLflow's limit; the whole digest is in the run's tags
 
 
-def track_fit(mlflow: Any, result: Fit, reference: CheckpointReference, checkpoint: bytes, curves: bytes) -> None:
-    """Parameters, tags, label index, curves and the model with its signature on the active run, which ends with that."""
-    mlflow.log_params(asdict(result.config) | {"train_images": dict(reference.dataset.images)})
-    mlflow.set_tags({"dataset_digest": reference.dataset.digest, "checkpoint_sha256": reference.sha256,
-                     "code_version": reference.code_version, "dagster_run_id": reference.dagster_run_id})
-    mlflow.log_dict({str(i): label for i, label in enumerate(reference.dataset.labels)}, "class_index.json")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "curves.png"
-        path.write_bytes(curves)
-        mlflow.log_artifact(str(path))
-    _log_model(checkpoint, reference.sha256)
-    mlflow.end_run()
+@dataclass(frozen=True)
+class FitRecord:
+    """All that MLflow is to know of a fit, as plain values; ``run_id`` is empty until there is a run, times are Unix ms.
+
+    ``told_epochs`` are those that the run has seen while they happened.
+    """
+
+    run_key: str
+    run_id: str
+    started_ms: int
+    ended_ms: int
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    labels: Sequence[str]
+    dataset: Mapping[str, str]
+    history: Sequence[Mapping[str, float]]
+    told_epochs: Sequence[int]
+    checkpoint_key: str
+    checkpoint_sha256: str
 
 
-def track_scores(uri: str, run_id: str, report: Report, stored: dict[str, Any]) -> None:
+def new_run(uri: str, experiment: str, record: FitRecord) -> str:
+    """Begin the run of a fit that is over; returns its id."""
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    identity = found.experiment_id if found else client.create_experiment(experiment)
+    run = client.create_run(identity, start_time=record.started_ms, tags=dict(record.tags), run_name="train_now")
+    return str(run.info.run_id)
+
+
+def tell_fit(uri: str, record: FitRecord, checkpoint: bytes) -> None:
+    """Parameters, tags, dataset, epochs, label index, curves and the model on the run of ``record``, which ends with that.
+
+    Telling the same twice changes nothing but the model, which is logged again.
+    """
+    client = MlflowClient(tracking_uri=uri)
+    for part in _parts(_metrics(record)):
+        client.log_batch(record.run_id, metrics=part)
+    client.log_batch(record.run_id, params=[Param(name, value) for name, value in record.params.items()],
+                     tags=[RunTag(name, value) for name, value in record.tags.items()])
+    client.log_inputs(record.run_id, [DatasetInput(
+        Dataset(name=record.dataset["name"], digest=record.dataset["digest"][:DATASET_DIGEST_CHARS], source_type="s3",
+                source=record.dataset["source"], profile=record.dataset["profile"]),
+        [InputTag("mlflow.data.context", "training")])])
+    client.log_dict(record.run_id, {str(i): label for i, label in enumerate(record.labels)}, "class_index.json")
+    _log_picture(client, record.run_id, "curves.png", training_curves([dict(row) for row in record.history]))
+    _log_model(uri, record.run_id, checkpoint, record.checkpoint_sha256)
+    client.set_terminated(record.run_id, "FINISHED", end_time=record.ended_ms)
+
+
+def tell_scores(uri: str, run_id: str, stored: Mapping[str, Any]) -> None:
     """The evaluation on the run of its checkpoint, whichever Dagster run it was made in.
 
     Labels are numbered as in the label index: MLflow's metric names take few characters.
     """
     client = MlflowClient(tracking_uri=uri)
-    scores = {"accuracy": report.accuracy, "macro_f1": report.macro_f1,
-              **{f"recall_{i}": report.recall[label] for i, label in enumerate(report.labels)}}
+    labels = stored["labels"]
+    scores = {name: stored[name] for name in ("accuracy", "balanced_accuracy", "macro_f1", "ece", "ece_scaled")} | {
+        f"recall_{i}": stored["recall"][label] for i, label in enumerate(labels)}
     for name, value in scores.items():
         if value is not None:
             client.log_metric(run_id, f"evaluation_{name}", value)
-    client.log_dict(run_id, stored, "evaluation.json")
+    client.set_tag(run_id, "evaluation_split", f"{stored['split']}, n = {stored['n']}")
+    client.log_dict(run_id, dict(stored), "evaluation.json")
+    _log_picture(client, run_id, "confusion_matrix.png",
+                 confusion_matrix(labels, stored["confusion"], f"{stored['split']}, n = {stored['n']}"))
 
 
-def _log_model(checkpoint: bytes, sha256: str) -> None:
+def _metrics(record: FitRecord) -> list[Metric]:
+    """The epochs that the run has not seen, at the times when they ended."""
+    found, at = [], float(record.started_ms)
+    for row in record.history:
+        at += 1000 * row["seconds"]
+        step = int(row["epoch"])
+        if step not in record.told_epochs:
+            found += [Metric(name, value, int(at), step) for name, value in epoch_metrics(row).items()]
+    return found
+
+
+def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
+    """The figures of an epoch that are worth a curve."""
+    return {name: float(value) for name, value in row.items() if name not in ("epoch", "epochs")}
+
+
+def _parts(metrics: Sequence[Metric]) -> list[list[Metric]]:
+    return [list(metrics[start:start + METRICS_A_CALL]) for start in range(0, len(metrics), METRICS_A_CALL)]
+
+
+def _log_picture(client: MlflowClient, run_id: str, name: str, data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        client.log_artifact(run_id, str(path))
+
+
+def _log_model(uri: str, run_id: str, checkpoint: bytes, sha256: str) -> None:
     loaded = load_checkpoint(checkpoint)
     size = loaded.preprocessing.size_px
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 3, size, size), INPUT)]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(loaded.labels)), OUTPUT)]))
-    mlflow_onnx.log_model(
-        onnx.load_from_string(to_onnx(loaded)), name="model", signature=signature, save_as_external_data=False,
-        pip_requirements=["onnxruntime", "numpy"], metadata={"checkpoint_sha256": sha256})
+    model = onnx.load_from_string(to_onnx(loaded))
+    mlflow.set_tracking_uri(uri)
+    active = mlflow.active_run()
+    mine = active is not None and active.info.run_id == run_id
+    with nullcontext() if mine else mlflow.start_run(run_id=run_id, nested=active is not None):
+        mlflow_onnx.log_model(
+            model, name="model", signature=signature, save_as_external_data=False,
+            pip_requirements=["onnxruntime", "numpy"], metadata={"checkpoint_sha256": sha256})

@@ -1,0 +1,67 @@
+"""Scoring: a checkpoint against the splits that it did not learn from.
+
+Validation calibrates. The locked split gives the score that counts, and every time that it is opened is recorded *before* a
+label of it is read: a score that was looked at is a score that was looked at, whatever fails afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skin_platform.core.answers import softmax
+from skin_platform.core.calibration import Calibration, calibrate, cross_scaled
+from skin_platform.core.datasets import DatasetRow, dataset_digest
+from skin_platform.core.references import CheckpointReference
+from skin_platform.storage.openings import Opening
+from skin_platform.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from skin_platform.ml.checkpoints import Checkpoint
+    from skin_platform.ml.evaluation import Report
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The report that counts, of ``split``; validation's own; and how often the locked rows were opened (0: there are none)."""
+
+    split: str
+    report: "Report"
+    validation: "Report"
+    calibration: Calibration
+    openings: int
+
+
+def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, run_id: str) -> Scores:
+    """Calibrate on validation, then score on the locked split; on validation where no image is locked away."""
+    from skin_platform.ml.evaluation import evaluate
+
+    words = stores.settings.dataset
+    rows = stores.datasets.read(reference.dataset.digest)
+    held = [row for row in rows if row.split == words.validation_split]
+    locked = [row for row in rows if row.split == words.locked_split]
+    logits, targets = _logits(loaded, held, stores)
+    calibration = calibrate(logits, targets, words.conformal_coverage)
+    validation = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in held],
+                          cross_scaled(logits, targets))
+    if not locked or words.locked_split is None:
+        return Scores(words.validation_split, validation, validation, calibration, 0)
+    openings = stores.openings.record(Opening(
+        dataset_digest=reference.dataset.digest, split=words.locked_split, locked_digest=dataset_digest(locked),
+        checkpoint_sha256=reference.sha256, by=run_id, why="evaluation", at=datetime.now(UTC).isoformat()))
+    logits, targets = _logits(loaded, locked, stores)
+    report = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in locked],
+                      softmax(logits, calibration.temperature))
+    return Scores(words.locked_split, report, validation, calibration, openings)
+
+
+def _logits(
+    loaded: "Checkpoint", rows: Sequence[DatasetRow], stores: Stores
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    from skin_platform.ml.predictor import Predictor
+
+    images = stores.cache.fetch((row.sha256, row.s3_uri) for row in rows)
+    return Predictor(loaded).logits(images), np.array([loaded.labels.index(row.label) for row in rows], dtype=np.int64)
