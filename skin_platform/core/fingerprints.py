@@ -38,20 +38,26 @@ Rows = NDArray[np.uint8]
 
 
 def fingerprint(image: Image.Image) -> str:
-    """The fingerprint of an upright picture of any mode and size, as 256 lower-case hex digits.
+    """The fingerprint of an upright picture of any mode and size, as 256 lower-case hex digits."""
+    return fingerprints_of(square(image)[None])[0]
+
+
+def fingerprints_of(squares: NDArray[np.uint8]) -> list[str]:
+    """The fingerprints of pictures as ``square`` gives them (n x FINE x FINE x 3), which is twice as fast as one by one.
 
     The picture inside black margins is taken as a square, whatever its proportions: a byte for how much structure it has,
     its luminance in 11x11 points relative to the strongest, its colour around the middle.
     """
-    pixels = _square(image)
+    pixels = squares.astype(np.float64)
     grey = pixels @ LUMA
-    plane = reduced(grey)
-    plane -= plane.mean()
-    strongest = max(float(np.abs(plane).max()), 1e-6)
-    level = np.round(STRUCTURE_STEPS * np.log2(1 + structure(plane[None])))
-    luminance = np.round(plane * (127 / strongest)) if level else np.zeros_like(plane)
-    row = np.concatenate([level, luminance.ravel(), np.round(COLOUR_STEPS * _colour(pixels, grey)).clip(-127, 127)])
-    return row.astype(np.int16).astype(np.uint8).tobytes().hex()
+    planes = reduced(grey)
+    planes -= planes.mean(axis=(1, 2), keepdims=True)
+    strongest = np.maximum(np.abs(planes).max(axis=(1, 2), keepdims=True), 1e-6)
+    levels = np.round(STRUCTURE_STEPS * np.log2(1 + structure(planes)))
+    luminance = np.round(planes * (127 / strongest)) * (levels > 0)[:, None, None]
+    colour = np.round(COLOUR_STEPS * _colour(pixels, grey)).clip(-127, 127)
+    rows = np.concatenate([levels[:, None], luminance.reshape(len(squares), -1), colour], axis=1)
+    return [row.tobytes().hex() for row in rows.astype(np.int16).astype(np.uint8)]
 
 
 def bands(fingerprint: str) -> tuple[int, ...]:
@@ -103,19 +109,18 @@ def _factor(a: Rows, b: Rows) -> NDArray[np.float64]:
     return cast(NDArray[np.float64], factor)
 
 
-def _square(image: Image.Image) -> NDArray[np.float64]:
-    """What the picture shows inside black margins as a small square (FINE x FINE x 3), 0 to 255."""
+def square(image: Image.Image) -> NDArray[np.uint8]:
+    """What the picture shows inside black margins as a small square (FINE x FINE x 3)."""
     if image.mode.startswith(("I", "F")):  # 16-bit grey, which Pillow would clip to white
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     picture = image if image.mode == "RGB" else image.convert("RGB")
-    return np.asarray(picture.resize((FINE, FINE), Image.Resampling.BOX, box=_inside_margins(picture)), dtype=np.float64)
+    return np.asarray(picture.resize((FINE, FINE), Image.Resampling.BOX, box=_inside_margins(picture)))
 
 
 def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
     """The box without rows and columns that are black from end to end: lesions are often cut out and put on black."""
     pixels = np.asarray(picture)
-    ends = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
-    if all(np.count_nonzero(end.max(axis=1) > BLACK) > max(SPECKS, len(end) // 8) for end in ends):
+    if all(_is_lit(end) for end in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])):
         return (0, 0, *picture.size)  # no margins, as with most pictures
     red, green, blue = np.moveaxis(np.asarray(picture.resize((COARSE, COARSE), Image.Resampling.BOX)), 2, 0)
     brightest = np.maximum(np.maximum(red, green), blue)
@@ -123,6 +128,13 @@ def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
     upper, lower = _lit(np.sort(brightest, axis=1)[:, -SPECKS - 1].astype(np.float64))
     width, height = picture.size
     return left * width, upper * height, right * width, lower * height
+
+
+def _is_lit(end: NDArray[np.uint8]) -> bool:
+    """Whether more points of a row or column (n x 3) than specks are not black; green alone says so most of the time."""
+    enough = max(SPECKS, len(end) // 8)
+    return (np.count_nonzero(end[:, 1] > BLACK) > enough
+            or np.count_nonzero(end.max(axis=1) > BLACK) > enough)
 
 
 def _lit(brightest: NDArray[np.float64]) -> tuple[float, float]:
@@ -141,9 +153,10 @@ def _rise(brightest: NDArray[np.float64], lit: int) -> float:
 
 
 def _colour(pixels: NDArray[np.float64], grey: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Blue and red beyond grey around the middle, as shares of the luminance: what turns and exposure leave."""
-    light = SPREAD @ (grey.ravel() + 4)
-    return np.concatenate([SPREAD @ (pixels[:, :, channel] - grey).ravel() / light for channel in (2, 0)])
+    """Blue and red beyond grey around the middle, as shares of the luminance: what turns and exposure leave; a row each."""
+    light = (grey.reshape(len(grey), -1) + 4) @ SPREAD.T
+    beyond = ((pixels[..., channel] - grey).reshape(len(grey), -1) for channel in (2, 0))
+    return np.concatenate([channel @ SPREAD.T / light for channel in beyond], axis=1)
 
 
 def _signed(fingerprints: Rows) -> NDArray[np.int8]:

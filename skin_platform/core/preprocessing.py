@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from skin_platform.core.images import eight_bits, upright
+from skin_platform.core.decoding import eight_bits, upright
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ FREQUENCIES = np.hypot(np.arange(SIDE)[:, None], np.arange(SIDE))
 
 
 def reduced(grey: Floats) -> Floats:
-    """A square picture (a whole multiple of SIDE a side) as a thumbnail, weighted by triangles that overlap."""
-    weights = _triangles(len(grey))
+    """Square pictures (... x a whole multiple of SIDE a side) as thumbnails, weighted by triangles that overlap."""
+    weights = _triangles(grey.shape[-1])
     thumbnail: Floats = weights @ grey @ weights.T
     return thumbnail
 

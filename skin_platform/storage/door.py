@@ -1,16 +1,17 @@
-"""The door: the manifest row of one delivered file, from its place and its bytes.
+"""The door: the manifest row of a delivered file, from its place and its bytes.
 
 Here: putting together what the rules say. Not here: the rules (``core.images``, ``core.layout``), reading the file
 (``storage.ingest``).
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
+from skin_platform.core.decoding import Decoded
+from skin_platform.core.images import ImageFacts, Limits, Refusal, decode_image, described
 from skin_platform.core.layout import Misplaced, Placed, Vocabulary, place
 from skin_platform.core.lesions import ATTRIBUTES
 from skin_platform.core.pseudonyms import pseudonym
@@ -25,23 +26,37 @@ class DoorRules:
     pseudonym_key: str
 
 
+@dataclass(frozen=True)
+class Inside:
+    """A file that was placed and decoded: its manifest row, which lacks what ``rows_of`` works out of the image."""
+
+    row: dict[str, Any]
+    image: Decoded
+
+
 def judge_bytes(
     data: bytes, name: PurePosixPath, row: Mapping[str, str] | None, blank: dict[str, Any], rules: DoorRules
-) -> dict[str, Any]:
-    """The manifest row of one file: placed, then opened; refused with the first reason that holds."""
+) -> Inside | dict[str, Any]:
+    """One file: placed, then decoded; the manifest row where it is refused, with the first reason that holds."""
     placed = place(name, row, rules.vocabulary)
     if isinstance(placed, Misplaced):
         return blank | {"reason": placed.reason, "bytes": len(data), **_as_delivered(hashlib.sha256(data).hexdigest())}
-    verdict = judge_image(data, name.suffix, rules.limits)
-    described = blank | _described(placed, rules.pseudonym_key)
+    verdict = decode_image(data, name.suffix, rules.limits)
+    row_so_far = blank | _placed(placed, rules.pseudonym_key)
     if isinstance(verdict, Refusal):
-        return described | {"reason": verdict.reason, "bytes": verdict.size_bytes, **_as_delivered(verdict.sha256)}
+        return row_so_far | {"reason": verdict.reason, "bytes": verdict.size_bytes, **_as_delivered(verdict.sha256)}
     promised = placed.attributes.get("sha256", verdict.delivered_sha256).lower()  # of the file as it was sent
     reason = None if promised == verdict.delivered_sha256 else "the bytes are not those of the SHA-256 in the table"
-    return described | _facts(verdict) | {"reason": reason}
+    return Inside(row_so_far | _facts(verdict) | {"reason": reason}, verdict)
 
 
-def _described(placed: Placed, key: str) -> dict[str, Any]:
+def rows_of(judged: Sequence[Inside | dict[str, Any]]) -> list[dict[str, Any]]:
+    """The manifest rows of judged files, in order: a score at once in two thirds of the time that they take one by one."""
+    facts = iter(described([item.image for item in judged if isinstance(item, Inside)]))
+    return [_completed(item.row, next(facts)) if isinstance(item, Inside) else item for item in judged]
+
+
+def _placed(placed: Placed, key: str) -> dict[str, Any]:
     given = placed.attributes
     return {"label": placed.label, "split": placed.split,
             "patient_id": pseudonym(given.get("patient_id"), "patient", key),
@@ -54,7 +69,10 @@ def _as_delivered(sha256: str) -> dict[str, Any]:
     return {"sha256": sha256, "delivered_sha256": sha256}
 
 
-def _facts(facts: ImageFacts) -> dict[str, Any]:
-    return {"sha256": facts.sha256, "delivered_sha256": facts.delivered_sha256, "md5": facts.md5, "bytes": facts.size_bytes,
-            "width_px": facts.width_px, "height_px": facts.height_px, "format": facts.format,
-            "perceptual_hash": facts.perceptual_hash, **asdict(facts.quality)}
+def _facts(image: Decoded) -> dict[str, Any]:
+    return {"sha256": image.sha256, "delivered_sha256": image.delivered_sha256, "md5": image.md5, "bytes": image.size_bytes,
+            "width_px": image.width_px, "height_px": image.height_px, "format": image.format}
+
+
+def _completed(row: dict[str, Any], facts: ImageFacts) -> dict[str, Any]:
+    return row | {"perceptual_hash": facts.perceptual_hash, **vars(facts.quality)}

@@ -5,9 +5,9 @@ Not here: the rules (``storage.door``), the claim (``storage.landing``), the tab
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,13 +19,14 @@ from skin_platform.core.layout import Misplaced, composed
 from skin_platform.core.layout import place as placed_at
 from skin_platform.core.lesions import object_key
 from skin_platform.core.pseudonyms import pseudonym
-from skin_platform.storage.door import DoorRules, judge_bytes
+from skin_platform.storage.door import DoorRules, Inside, judge_bytes, rows_of
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.places import LandingFolder, Place, name_in
 from skin_platform.storage.tables import Tables
 
 T = TypeVar("T")
 READERS = 3  # two cores measured: 2 to 4 take as long; one more than cores covers the reading
+SCORE = 16  # files that a reader judges in one go: what they have in common is worked out for all at once
 AT_ONCE = 256  # files that are judged ahead of whoever takes the verdicts
 
 
@@ -60,11 +61,7 @@ def judge_delivery(
     """
     place = place or LandingFolder(Path(delivery.root))
     tables = Tables(place, rules.vocabulary)
-    judge = partial(_judge, delivery, rules, earlier, place)
-    with ThreadPoolExecutor(READERS) as readers:
-        for start in range(0, len(delivery.files), AT_ONCE):
-            files = delivery.files[start:start + AT_ONCE]
-            yield from readers.map(judge, files, [tables.row(name_in(place, file.path)) for file in files])
+    yield from _judged_ahead(delivery.files, partial(_judge, delivery, rules, earlier, place), tables, place)
     for table in delivery.tables:
         folder = name_in(place, table).rpartition("/")[0]
         claimed = {composed(name_in(place, file.path)) for file in delivery.files}
@@ -77,26 +74,62 @@ def judge_delivery(
         yield Judged(name, _blank_row(name, delivery, rules) | {"reason": reason}, f"unreadable table: {error}", "table")
 
 
+def _judged_ahead(
+    files: Sequence[SeenFile], judge: Callable[[Sequence[SeenFile], Sequence[Mapping[str, str] | None]], list[Judged]],
+    tables: Tables, place: Place,
+) -> Iterator[Judged]:
+    """The verdicts in order, of ``AT_ONCE`` files ahead; few files are shared out among all readers."""
+    score = min(SCORE, -(-len(files) // READERS)) or 1
+    waiting: deque[Future[list[Judged]]] = deque()
+    with ThreadPoolExecutor(READERS) as readers:
+        try:
+            for start in range(0, len(files), score):
+                some = files[start:start + score]
+                rows = [tables.row(name_in(place, file.path)) for file in some]
+                waiting.append(readers.submit(judge, some, rows))
+                if len(waiting) * score >= AT_ONCE:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)  # the rest, where the taker stops half-way
+
+
 def _judge(
-    delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, file: SeenFile,
+    delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, files: Sequence[SeenFile],
+    rows: Sequence[Mapping[str, str] | None],
+) -> list[Judged]:
+    """Some files, each read once; no more than one is held in memory."""
+    names = [name_in(place, file.path) for file in files]
+    judged = rows_of([_look(delivery, rules, earlier, place, *each) for each in zip(names, files, rows, strict=True)])
+    return [Judged(name, found, _in_full(name, found, row, rules))
+            for name, found, row in zip(names, judged, rows, strict=True)]
+
+
+def _look(
+    delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, name: str, file: SeenFile,
     row: Mapping[str, str] | None,
-) -> Judged:
-    """One file, read once."""
-    name = name_in(place, file.path)
+) -> Inside | dict[str, Any]:
     blank = _blank_row(name, delivery, rules)
+    former = earlier.get(blank["file_id"])
     try:
         seen, data = place.read(name, rules.limits.max_bytes)
     except OSError as error:
-        return Judged(name, earlier.get(blank["file_id"], blank | {"reason": f"unreadable: {error.strerror}"}))
+        return former or blank | {"reason": f"unreadable: {error.strerror}"}
     if not seen.has_content_of(file):
-        changed = blank | {"reason": "changed after it was claimed; its new content comes with a later batch"}
-        return Judged(name, earlier.get(blank["file_id"], changed))
+        return former or blank | {"reason": "changed after it was claimed; its new content comes with a later batch"}
     if seen.size_bytes > rules.limits.max_bytes:
         reason = f"{seen.size_bytes} bytes is over the limit of {rules.limits.max_bytes}"
-        return Judged(name, blank | {"reason": reason, "bytes": seen.size_bytes})
-    judged = judge_bytes(data, PurePosixPath(name), row, blank, rules)
-    misplaced = placed_at(PurePosixPath(name), row, rules.vocabulary) if judged["reason"] else None
-    return Judged(name, judged, misplaced.in_full if isinstance(misplaced, Misplaced) else None)
+        return blank | {"reason": reason, "bytes": seen.size_bytes}
+    return judge_bytes(data, PurePosixPath(name), row, blank, rules)
+
+
+def _in_full(name: str, judged: Mapping[str, Any], row: Mapping[str, str] | None, rules: DoorRules) -> str | None:
+    """The reason with delivered words, where the file is refused for its place."""
+    if not judged["reason"]:
+        return None
+    misplaced = placed_at(PurePosixPath(name), row, rules.vocabulary)
+    return misplaced.in_full if isinstance(misplaced, Misplaced) and misplaced.reason == judged["reason"] else None
 
 
 def _bytes_of(path: Any) -> bytes:
