@@ -5,8 +5,7 @@ The digest is the SHA-256 of the canonical manifest: one line an image, sorted b
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -38,18 +37,19 @@ def dataset_digest(rows: Iterable[DatasetRow]) -> str:
     return hashlib.sha256(canonical_manifest(rows).encode()).hexdigest()
 
 
-def trainable_digest(images: Iterable[tuple[str, str, str]]) -> str:
-    """SHA-256 (hex) over (sha256, label, group_id) of all images that may be trained on: has anything changed?"""
-    lines = "".join(sorted(f"{sha256}\t{label}\t{group}\n" for sha256, label, group in images))
-    return hashlib.sha256(lines.encode()).hexdigest()
+def images_digest(sha256s: Iterable[str]) -> str:
+    """SHA-256 (hex) over the sorted SHA-256s of images, a line each: which images are they? Empty where there are none."""
+    lines = "".join(f"{sha256}\n" for sha256 in sorted(sha256s))
+    return hashlib.sha256(lines.encode()).hexdigest() if lines else ""
 
 
-def judge_trainable(rows: Sequence[DatasetRow], train: str, held_back: str) -> Rejection | None:
-    """None where a classifier can be trained and judged on ``rows``; otherwise the reason."""
-    labels = Counter(row.label for row in rows if row.split == train)
+def judge_trainable(counts: Mapping[tuple[str, str], int], train: str, held_back: str) -> Rejection | None:
+    """None where a classifier can be trained and judged on so many images by (label, split); otherwise the reason."""
+    labels = sorted(label for (label, split), count in counts.items() if split == train and count)
     if len(labels) < 2:
         found = ", ".join(labels) or "none"
         return Rejection(f"a classifier needs two labels in '{train}', there is {found}: deliver images of another label")
-    if not any(row.split == held_back for row in rows):
-        return Rejection(f"no image is left for '{held_back}': {len(rows)} image(s) in too few groups; deliver more")
+    if not any(count for (_, split), count in counts.items() if split == held_back):
+        total = sum(counts.values())
+        return Rejection(f"no image is left for '{held_back}': {total} image(s) in too few groups; deliver more")
     return None

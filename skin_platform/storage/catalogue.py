@@ -5,7 +5,7 @@ Here: asking it. Not here: how it is published (``storage.published``), the tabl
 A question is answered at one revision, never on half a batch, and waits for nobody.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +16,12 @@ import pyarrow as pa
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.lesions_sql import COLUMNS, IS_TRAINABLE, KEYS, sums
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.offers_sql import offered, trainable_sums
 from skin_platform.storage.parts import PartsCache, view_of
 from skin_platform.storage.published import publish, read_published
 from skin_platform.storage.revisions import LabelSums
 
+IN_MEMORY = "rows_in_memory"
 TRIES = 5  # of a reader whose parts were merged away and deleted while it was fetching them
 
 
@@ -49,10 +51,13 @@ class Catalogue:
         published = read_published(self._objects, self._bucket)
         return self._counted(LabelSums(published.sums)) if published else None
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table | None:
+    def query(
+        self, sql: str, parameters: Sequence[object] = (), tables: Mapping[str, pa.Table] | None = None
+    ) -> pa.Table | None:
         """The answer to ``sql`` over the view ``lesions_data`` at one revision; None before anything was published.
 
-        Raises ``ValueError`` with DuckDB's words where the statement cannot be run.
+        ``tables`` can be asked about besides, under their names. Raises ``ValueError`` with DuckDB's words where the statement
+        cannot be run.
         """
         for attempt in range(TRIES):
             published = read_published(self._objects, self._bucket)
@@ -66,6 +71,8 @@ class Catalogue:
                     raise
         with duckdb.connect() as db:
             db.execute(view_of(files))
+            for name, table in (tables or {}).items():
+                db.register(name, table)
             try:
                 return db.execute(sql, list(parameters)).to_arrow_table()
             except duckdb.Error as error:
@@ -75,11 +82,21 @@ class Catalogue:
         """The whole table, ordered by its key; None before anything was published."""
         return self.query(f"SELECT {COLUMNS} FROM lesions_data ORDER BY {KEYS}")
 
-    def trainable(self) -> tuple[pa.Table, str] | None:
-        """The rows that may be trained on (a configured label, no open conflict, not erased), ordered, with their digest."""
-        where = f"WHERE {IS_TRAINABLE}" + (" AND list_contains(?, label)" if self._labels else "")
-        rows = self.query(f"SELECT {COLUMNS} FROM lesions_data {where} ORDER BY {KEYS}", [self._labels] if self._labels else [])
-        return None if rows is None else (rows, trainable_digest(rows))
+    def trainable(self, assigned: pa.Table) -> tuple[pa.Table, str] | None:
+        """The images that may be trained on (a configured label, no open conflict, not erased), ordered, with their digest.
+
+        Columns: sha256, label, group_id, split (as delivered), s3_uri, is_usable, previous: the split in ``assigned`` (sha256,
+        split). Images of ``assigned`` that may not be trained on any more come too, ``is_usable`` False.
+        """
+        rows = self.query(offered(self._is_usable), [self._labels] if self._labels else [], {"assigned": assigned})
+        return None if rows is None else (rows, trainable_digest(rows.filter(rows["is_usable"])))
+
+    def left_out(self) -> dict[str, int]:
+        """How many images may not be trained on, by reason."""
+        reason = "CASE WHEN erased_at IS NOT NULL THEN 'erased' ELSE coalesce(exclusion, 'label is not configured') END"
+        rows = self.query(f"SELECT {reason} AS reason, count(DISTINCT sha256) AS images FROM lesions_data "
+                          f"WHERE NOT ({self._is_usable}) GROUP BY ALL ORDER BY ALL", [self._labels] if self._labels else [])
+        return {} if rows is None else dict(zip(rows["reason"].to_pylist(), rows["images"].to_pylist(), strict=True))
 
     def recount(self) -> CatalogueState | None:
         """What the published rows themselves add up to; ``state`` says what they should. None before anything was published."""
@@ -109,6 +126,10 @@ class Catalogue:
         rows = self.query("SELECT DISTINCT sha256 FROM lesions_data WHERE exclusion = 'conflict' ORDER BY sha256")
         return [] if rows is None else rows["sha256"].to_pylist()
 
+    @property
+    def _is_usable(self) -> str:
+        return f"{IS_TRAINABLE} AND list_contains(?, label)" if self._labels else IS_TRAINABLE
+
     def _counted(self, held: LabelSums) -> CatalogueState:
         labels = self._labels or None
         return CatalogueState(held.count("rows"), held.digest("content"), held.count("trainable", labels),
@@ -117,17 +138,17 @@ class Catalogue:
 
 def content_digest(table: pa.Table) -> str:
     """The digest of every value of every row of a catalogue table: two tables of the same content agree."""
-    return _sums_of(table).digest("content")
+    return _sums_of(table, sums(IN_MEMORY)).digest("content")
 
 
 def trainable_digest(table: pa.Table) -> str:
-    """The digest of (sha256, label, group_id) of the trainable rows of a catalogue table: is there anything new to learn?"""
-    return _sums_of(table).digest("trainable")
+    """The digest of the sha256, label and group_id of rows that may be trained on: is there anything new to learn?"""
+    return _sums_of(table, trainable_sums(IN_MEMORY)).digest("trainable")
 
 
-def _sums_of(table: pa.Table) -> LabelSums:
+def _sums_of(table: pa.Table, statement: str) -> LabelSums:
     found = LabelSums()
     with duckdb.connect() as db:
-        db.register("rows_in_memory", table)
-        found.add(db.execute(sums("rows_in_memory")).fetchall(), 1)
+        db.register(IN_MEMORY, table)
+        found.add(db.execute(statement).fetchall(), 1)
     return found

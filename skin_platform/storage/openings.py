@@ -2,8 +2,9 @@
 
     openings/<locked digest>/<time>-<token>.json    one opening; nothing is ever overwritten or deleted
 
-A score on locked images is as good as the first look: who looks often and keeps the best has chosen by them after all. Counted
-are the openings of the split in all versions, since one that grew was opened before, in part; and those of the very same images.
+A score on locked images is worth most at the first look: who looks often and keeps the best has chosen by them after all.
+Counted are the openings of the split in all versions, since one that grew was opened before, in part; and those of the very
+same images.
 """
 
 import json
@@ -16,7 +17,7 @@ from skin_platform.storage.objects import ObjectStore
 
 @dataclass(frozen=True)
 class Opening:
-    """One look at the locked images: ``locked_digest`` says which they are, ``by`` is the Dagster run, ``at`` is ISO 8601 UTC."""
+    """One look at the locked images: ``locked_digest`` says which, ``by`` is the Dagster run, ``at`` is ISO 8601 UTC."""
 
     dataset_digest: str
     split: str
@@ -39,7 +40,7 @@ class Openings:
         Raises ``ValueError`` where the opening does not say which images are opened.
         """
         if not opening.locked_digest:
-            raise ValueError("an opening needs the digest of the locked images: where none are locked, there is nothing to open")
+            raise ValueError("an opening needs the digest of the locked images: where none are locked, nothing is opened")
         name = f"{opening.at.replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
         data = json.dumps(asdict(opening), ensure_ascii=False, indent=1).encode()
         self._objects.upload_file(self._bucket, f"openings/{opening.locked_digest}/{name}", data)

@@ -12,6 +12,7 @@ from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import Catalogue, content_digest
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.lesions import LesionsTable
+from skin_platform.storage.manifests import ASSIGNED
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.published import MAX_PARTS, STATE_KEY
 from skin_platform_tests.storage.deliveries import manifest_row
@@ -53,7 +54,7 @@ def parts(objects):
 
 def test_before_anything_is_published_there_is_nothing(catalogue):
     assert (catalogue.state(), catalogue.read(), catalogue.addresses({"a"})) == (None, None, {})
-    assert (catalogue.conflicts(), catalogue.trainable()) == ([], None)
+    assert (catalogue.conflicts(), catalogue.trainable(ASSIGNED.empty_table())) == ([], None)
 
 
 def test_the_published_catalogue_is_the_table_with_a_statement_of_what_it_holds(catalogue, lesions):
@@ -62,7 +63,7 @@ def test_the_published_catalogue_is_the_table_with_a_statement_of_what_it_holds(
     assert catalogue.state() == state
     assert (state.rows, state.trainable) == (8, 6)
     assert content_digest(catalogue.read()) == state.content_digest == content_digest(lesions.read())
-    rows, digest = catalogue.trainable()
+    rows, digest = catalogue.trainable(ASSIGNED.empty_table())
     assert (len(rows), digest) == (6, state.trainable_digest)
     assert catalogue.conflicts() == [manifest_row(5)["sha256"]]
     first = manifest_row(1)

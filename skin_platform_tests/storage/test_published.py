@@ -1,17 +1,14 @@
-"""Promises of what is kept for others: frozen datasets, model files, references and the image cache."""
+"""Promises of what is kept for others: model files, references and the image cache."""
 
 import hashlib
 
 import pytest
 
-from skin_platform.core.datasets import DatasetRow, dataset_digest
 from skin_platform.storage.cache import ImageCache
-from skin_platform.storage.datasets import Datasets
 from skin_platform.storage.models import ModelFiles
 from skin_platform.storage.objects import ObjectStore, StorageError
 from skin_platform.storage.references import References
 
-ROWS = [DatasetRow(f"{number:064x}", "Mélanome à voir", f"g{number}", "train", f"s3://images/{number}") for number in range(3)]
 DATA = b"the bytes of a picture"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
@@ -33,44 +30,6 @@ def cached(tmp_path, objects):
 
 def _keys(objects):
     return [item.key for item in objects.list_objects("data")]
-
-
-def test_freezing_twice_is_freezing_once(objects):
-    datasets = Datasets(objects, "data")
-    assert datasets.latest() is None
-    digest, key = datasets.freeze(ROWS)
-    assert (digest, key) == (dataset_digest(ROWS), f"datasets/{digest}/manifest.tsv")
-    before = {name: objects.download_file("data", name) for name in _keys(objects)}
-    assert datasets.freeze(ROWS[::-1]) == (digest, key)
-    assert {name: objects.download_file("data", name) for name in _keys(objects)} == before
-    assert hashlib.sha256(objects.download_file("data", key)).hexdigest() == digest
-    assert datasets.read(digest) == ROWS
-    assert datasets.latest() == digest
-
-
-def test_the_newest_frozen_dataset_is_the_latest_even_when_it_was_frozen_before(objects):
-    datasets = Datasets(objects, "data")
-    first, _ = datasets.freeze(ROWS)
-    second, _ = datasets.freeze(ROWS[:2])
-    assert datasets.latest() == second
-    datasets.freeze(ROWS)
-    assert datasets.latest() == first
-    assert datasets.read(second) == ROWS[:2]
-
-
-def test_a_frozen_dataset_that_was_tampered_with_is_refused(objects):
-    datasets = Datasets(objects, "data")
-    digest, _ = datasets.freeze(ROWS)
-    other, _ = datasets.freeze(ROWS[:2])
-    changed = objects.download_file("data", f"datasets/{other}/manifest.parquet")
-    objects.upload_file("data", f"datasets/{digest}/manifest.parquet", changed)
-    with pytest.raises(ValueError, match="was changed after it was frozen"):
-        datasets.read(digest)
-
-
-def test_a_dataset_that_nobody_froze_is_a_key_error(objects):
-    with pytest.raises(KeyError):
-        Datasets(objects, "data").read("0" * 64)
 
 
 def test_an_image_is_fetched_once_and_then_read_from_disk(cached, objects):
