@@ -133,8 +133,7 @@ def _inside_margins(picture: Image.Image) -> tuple[float, float, float, float]:
 def _is_lit(end: NDArray[np.uint8]) -> bool:
     """Whether more points of a row or column (n x 3) than specks are not black; green alone says so most of the time."""
     enough = max(SPECKS, len(end) // 8)
-    return (np.count_nonzero(end[:, 1] > BLACK) > enough
-            or np.count_nonzero(end.max(axis=1) > BLACK) > enough)
+    return bool(np.count_nonzero(end[:, 1] > BLACK) > enough or np.count_nonzero(end.max(axis=1) > BLACK) > enough)
 
 
 def _lit(brightest: NDArray[np.float64]) -> tuple[float, float]:

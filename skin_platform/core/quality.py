@@ -68,7 +68,7 @@ def _total(plane: NDArray[np.int32]) -> int:
 
 def _flat_share(plane: NDArray[np.uint8]) -> float:
     """Share of the whole blocks of ``plane`` (H, W) that are flat; in whole numbers, so that flat is exactly flat."""
-    high, wide = (side // BLOCK_PX for side in plane.shape)
+    high, wide = plane.shape[0] // BLOCK_PX, plane.shape[1] // BLOCK_PX
     rows = plane[:high * BLOCK_PX, :wide * BLOCK_PX].reshape(high, BLOCK_PX, wide * BLOCK_PX)
     spread = _of_blocks(np.maximum, rows.max(axis=1)) - _of_blocks(np.minimum, rows.min(axis=1))
     down, across = np.nonzero(spread < FLAT_SPREAD)
@@ -77,7 +77,8 @@ def _flat_share(plane: NDArray[np.uint8]) -> float:
     blocks = rows.reshape(high, BLOCK_PX, wide, BLOCK_PX)[down, :, across].reshape(len(down), -1).astype(np.int32)
     totals, squares = blocks.sum(axis=1), (blocks * blocks).sum(axis=1)
     pixels = BLOCK_PX * BLOCK_PX
-    return float(np.count_nonzero(pixels * squares - totals * totals < (pixels * FLAT_BELOW) ** 2)) / (high * wide)
+    flat = int(np.count_nonzero(pixels * squares - totals * totals < (pixels * FLAT_BELOW) ** 2))
+    return float(flat / (high * wide))
 
 
 def _of_blocks(extreme: np.ufunc, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:

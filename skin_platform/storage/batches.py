@@ -55,12 +55,10 @@ class Batches:
         return key, sha256
 
     def read_manifest(self, key: str, sha256: str | None = None) -> pa.Table:
-        """The manifest under ``key``; raises ``ValueError`` where its bytes are not those of ``sha256``."""
-        data = self._objects.download_file(self._bucket, key)
-        found = hashlib.sha256(data).hexdigest()
-        if sha256 is not None and found != sha256:
-            raise ValueError(f"{key} was changed after it was written: SHA-256 {found}, recorded {sha256}")
-        return load_table(data, MANIFEST_SCHEMA)
+        """The manifest under ``key``; raises ``StorageError`` where its bytes are not those of ``sha256``."""
+        if sha256 is None:
+            return load_table(self._objects.download_file(self._bucket, key), MANIFEST_SCHEMA)
+        return load_table(self._objects.download_verified(self._bucket, key, sha256), MANIFEST_SCHEMA)
 
     def find_manifest(self, batch_id: str, stage: str) -> pa.Table | None:
         """The manifest of a stage of one batch; None where it did not come so far."""

@@ -46,6 +46,9 @@ class ImageCache:
         A cached file that is damaged is thrown away and fetched again. Raises ``StorageError`` where the object itself does
         not have these bytes, ``KeyError`` where there is none; nothing of it stays in the cache.
         """
+        return self._image(sha256, uri, is_one_of_many=False)
+
+    def _image(self, sha256: str, uri: str, *, is_one_of_many: bool) -> bytes:
         path = f"{self._root}/{sha256[:2]}/{sha256}"
         cached = self._read(path)
         if cached is not None:
@@ -54,7 +57,7 @@ class ImageCache:
             self._throw_away(path)
         data = self._objects.download_verified(*parse_uri(uri), sha256)
         if len(data) <= self._bound.max_bytes:
-            self._keep(path, data)
+            self._keep(path, data, is_one_of_many=is_one_of_many)
         return data
 
     def fetch(self, items: Iterable[tuple[str, str]]) -> Iterator[bytes]:
@@ -63,13 +66,14 @@ class ImageCache:
         with ThreadPoolExecutor(THREADS) as readers:
             try:
                 for item in items:
-                    waiting.append(readers.submit(self.image, *item))
+                    waiting.append(readers.submit(self._image, *item, is_one_of_many=True))
                     if len(waiting) >= AHEAD:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
             finally:
                 readers.shutdown(wait=False, cancel_futures=True)  # the rest, where the reader stops half-way
+                self._settle()
 
     def _read(self, path: str) -> bytes | None:
         """The file's bytes, whose use is noted; None where it is missing or cannot be read."""
@@ -92,7 +96,13 @@ class ImageCache:
         except OSError as error:  # another user's file, or a read-only disk: it can be read all the same
             self._warn(error)
 
-    def _keep(self, path: str, data: bytes) -> None:
+    def _settle(self) -> None:
+        try:
+            self._bound.settle()
+        except OSError as error:
+            self._warn(error)
+
+    def _keep(self, path: str, data: bytes, *, is_one_of_many: bool) -> None:
         """Write the file whole or not at all. Not synced: what a power cut leaves is verified when it is read."""
         partial = self._partial + str(next(self._numbers))
         try:
@@ -104,7 +114,7 @@ class ImageCache:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._write(partial, data)
                 os.replace(partial, path)
-            self._bound.added(len(data))
+            self._bound.added(len(data), is_one_of_many=is_one_of_many)
         except OSError as error:
             self._throw_away(partial)
             self._warn(error)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNCOUNTED_SHARE = 0.001  # of the bound: what many additions may come to before they are counted
 FREED_SHARE = 0.1  # goes at once, so that the next scan is far away
 ABANDONED_SECONDS = 3600  # a partial file that old is a killed process's
 COUNTER = struct.Struct("<q")
@@ -27,10 +28,24 @@ class Bound:
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root, self.max_bytes = root, max_bytes
         self._lock = threading.Lock()
+        self._uncounted = 0
 
-    def added(self, size_bytes: int) -> None:
-        """Count a file that was added, and make room where the estimate passes the bound. Raises ``OSError``."""
-        if self._count(size_bytes) > self.max_bytes:
+    def added(self, size_bytes: int, *, is_one_of_many: bool = False) -> None:
+        """Count a file that was added, and make room where the estimate passes the bound. Raises ``OSError``.
+
+        One of many is counted with others, once they come to a thousandth of the bound or ``settle`` is called.
+        """
+        with self._lock:
+            self._uncounted += size_bytes
+            is_due = not is_one_of_many or self._uncounted >= self.max_bytes * UNCOUNTED_SHARE
+        if is_due:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what was added and not counted yet. Raises ``OSError``."""
+        with self._lock:
+            size_bytes, self._uncounted = self._uncounted, 0
+        if size_bytes and self._count(size_bytes) > self.max_bytes:
             self._make_room()
 
     def _count(self, size_bytes: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 IMAGE_SIDE = (600, 450)
-QUALITIES = (70, 80, 88, 93)
+QUALITIES = (52, 70, 80, 85, 88, 90, 92)  # 20, 32, 46, 61, 75, 85 and 99 kB: evenly from 20 to 100
 
 
 def write_pictures(folder: Path, files: int) -> list[int]:

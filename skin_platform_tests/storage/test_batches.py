@@ -4,6 +4,7 @@ import pytest
 
 from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.storage.batches import Batches
+from skin_platform.storage.faults import StorageError
 from skin_platform.storage.ingest import judge_delivery, store_images
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.objects import ObjectStore
@@ -64,7 +65,7 @@ def test_the_same_rows_have_the_same_digest(batches):
 def test_a_manifest_that_was_changed_after_it_was_written_is_refused(batches, objects):
     key, sha256 = batches.write_manifest(BATCH, "manifest", [manifest_row(1)])
     batches.write_manifest(BATCH, "manifest", [manifest_row(1, label="keratosis")])
-    with pytest.raises(ValueError, match="was changed after it was written"):
+    with pytest.raises(StorageError, match=f"{key} is damaged.*expected was {sha256}"):
         batches.read_manifest(key, sha256)
     with pytest.raises(KeyError):
         batches.read_manifest("batches/2026-05-01-never/manifest.parquet")

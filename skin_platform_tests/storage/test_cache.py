@@ -14,6 +14,7 @@ import pytest
 
 from skin_platform.storage.buckets import S3Access
 from skin_platform.storage.cache import ImageCache
+from skin_platform.storage.eviction import COUNTER
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.objects import ObjectStore
 from skin_platform_tests.storage.faulty import faulty
@@ -87,6 +88,13 @@ def test_many_are_fetched_in_order_each_once(objects, tmp_path):
     assert list(cache.fetch((sha256, uri) for _, sha256, uri in asked)) == [data for data, _, _ in asked]
     assert len(kept(tmp_path / "cache")) == 40
     assert list(cache.fetch([])) == []
+
+
+def test_the_size_of_many_is_counted_by_the_time_they_are_fetched(objects, tmp_path):
+    for start, end in ((0, 20), (20, 40)):
+        list(ImageCache(tmp_path / "cache", objects).fetch(picture(number)[1:] for number in range(start, end)))
+    sizes = [path.stat().st_size for path in kept(tmp_path / "cache").values()]
+    assert COUNTER.unpack((tmp_path / "cache" / ".size").read_bytes()) == (sum(sizes),)
 
 
 def test_fetching_many_holds_few_in_memory_and_stops_when_the_reader_does(objects, tmp_path):
