@@ -20,6 +20,7 @@ from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.claiming import ClaimRules, claim
 from skin_platform.storage.datasets import Datasets
 from skin_platform.storage.door import DoorRules
+from skin_platform.storage.embeddings import Embeddings
 from skin_platform.storage.landing_bucket import LandingBucket
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
@@ -54,6 +55,7 @@ class Stores:
         self.resolutions = Resolutions(self.objects, settings.s3_bucket_data)
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
         self.openings = Openings(self.objects, settings.s3_bucket_data)
+        self.embeddings = Embeddings(self.objects, settings.s3_bucket_data)
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
         self.unrecorded = Unrecorded(self.objects, settings.s3_bucket_models)

@@ -1,0 +1,86 @@
+"""The embedder: what a backbone that is left alone sees in images, as numbers for probes, review and heads.
+
+Here: features of images. Not here: where they are kept (``storage.embeddings``), the head (``ml.classifier``).
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skin_platform.core.embedding import FEATURES
+from skin_platform.core.preprocessing import Preprocessing
+from skin_platform.ml.backbones import build_backbone, pooled_features, preprocessing_of, weights_digest
+from skin_platform.ml.config import TrainingConfig
+
+BATCH = 32  # always so many images at once, the last batch filled up: another shape may take another kernel, and round otherwise
+DECODERS = 2
+AHEAD = 2 * BATCH  # images decoded before they are asked for
+
+
+class Embedder:
+    """The frozen backbone of a resolved ``config``, in float32 and in evaluation mode; an untrained one comes of the seed.
+
+    ``digest`` (hex) names what it computes: weights, preprocessing and how features are made. On one machine an image has the same features
+    to the bit in whatever batch it comes; other processors may round otherwise, so what is stored is what counts.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.preprocessing = preprocessing_of(config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            backbone = build_backbone(config)
+        self.backbone_digest = weights_digest(backbone)
+        named = {"weights": self.backbone_digest, "preprocessing": self.preprocessing.as_dict(), "features": FEATURES}
+        self.digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        backbone.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._backbone = backbone.eval()
+
+    @cached_property
+    def size(self) -> int:
+        """How many numbers an image has."""
+        side = self.preprocessing.size_px
+        return self.features(np.zeros((1, side, side, 3), np.uint8)).shape[1]
+
+    def embed(self, images: Iterable[bytes]) -> Iterator[NDArray[np.float32]]:
+        """Features (n, D) of encoded images, in order, at most ``BATCH`` at a time."""
+        batch: list[NDArray[np.uint8]] = []
+        for pixels in _ahead(self.preprocessing, images):
+            batch.append(pixels)
+            if len(batch) == BATCH:
+                yield self.features(np.stack(batch))
+                batch = []
+        if batch:
+            yield self.features(np.stack(batch))
+
+    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (N, D) of uint8 images (N, S, S, 3), N at most ``BATCH``."""
+        filled = np.zeros((BATCH, *pixels.shape[1:]), np.uint8)
+        filled[:len(pixels)] = pixels
+        with torch.inference_mode():
+            images = torch.from_numpy(self.preprocessing.tensor(filled)).to(self._device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            found: NDArray[np.float32] = pooled_features(self._backbone, images).cpu().numpy()
+        return found[:len(pixels)]
+
+
+def _ahead(preprocessing: Preprocessing, images: Iterable[bytes]) -> Iterator[NDArray[np.uint8]]:
+    """The images decoded, in order, while the backbone is at the ones before."""
+    waiting: deque[Future[NDArray[np.uint8]]] = deque()
+    with ThreadPoolExecutor(DECODERS) as decoders:
+        try:
+            for data in images:
+                waiting.append(decoders.submit(preprocessing.pixels, data))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            decoders.shutdown(wait=False, cancel_futures=True)  # the rest, where the reader stops half-way
