@@ -7,26 +7,33 @@ Only groups that the changed images belonged to or now link to are looked at, so
 are scans of columns of numbers: 8 MB for a million images, some milliseconds.
 """
 
-from collections.abc import Collection
-from typing import Any
-
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of
+from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
 from skin_platform.core.groups import joined
+from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
 
-MAX_BANDS = 8000  # of new images that are looked up at a time, those of 500: at most 400,000 candidates, 110 MB
-MAX_BANDED = 2000  # images whose bands are worked out at a time: 200 MB
-MAX_CROWD = 50  # images of a band that others are compared with: ten thousand that look alike are no hundred million pairs
-LOOK_UP = f"""
-SELECT DISTINCT n.image_key, o.image_key AS other_key
-FROM some_bands n JOIN (
-    SELECT band, image_key FROM metadata.bands SEMI JOIN some_bands USING (band)
-    QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) <= {MAX_CROWD}
-) o USING (band)
-WHERE n.image_key <> o.image_key
+AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB
+MAX_CROWD = 3000  # images of a band that others are told from by their sketches: a million real lesions have some hundred
+MAX_LIKELY = 50  # images, those of the nearest sketches, that one is compared with: a crowd is no million pairs
+NEARBY = "SELECT band, sketch, image_key FROM metadata.bands WHERE band IN (SELECT band FROM new_bands)"
+CROWDED = f"SELECT band FROM nearby GROUP BY band HAVING count(*) > {MAX_CROWD}"
+TOO_MANY = f"""
+SELECT band, image_key FROM nearby WHERE band IN (FROM crowded)
+QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) > {MAX_CROWD}
+"""
+LIKELY = f"""
+WITH nearest AS (
+    SELECT n.image_key, o.image_key AS other_key, min(bit_count(xor(n.sketch, o.sketch))) AS difference
+    FROM new_bands n JOIN nearby o USING (band)
+    WHERE n.image_key <> o.image_key AND bit_count(xor(n.sketch, o.sketch)) <= {MAX_SKETCH_DIFFERENCE}
+    GROUP BY n.image_key, o.image_key
+    QUALIFY row_number() OVER (PARTITION BY n.image_key ORDER BY difference, other_key) <= {MAX_LIKELY}
+)
+SELECT DISTINCT least(image_key, other_key) AS image_key, greatest(image_key, other_key) AS other_key FROM nearest
 """
 LINKS = " UNION ALL ".join(
     f"SELECT md5_number_lower('{kind}:' || {kind}) AS link, image_key FROM after WHERE {kind} IS NOT NULL"
@@ -39,12 +46,10 @@ def regroup(db: duckdb.DuckDBPyConnection) -> None:
     _replace_fingerprints(db)
     _find_near_duplicates(db)
     _collect_members(db)
-    images = [row[0] for row in db.execute("SELECT image_key FROM members").fetchall()]
-    links = db.execute("SELECT DISTINCT link, image_key FROM metadata.links SEMI JOIN members USING (image_key)").fetchall()
-    pairs = db.execute("SELECT image_key, other_key FROM metadata.near_duplicates "
-                       "SEMI JOIN members USING (image_key)").fetchall()
-    groups = joined(images, links, pairs)
-    _temporary(db, "grouping", image_key=groups.keys(), group_key=groups.values())
+    [images] = _columns(db, "FROM members")
+    links = _columns(db, "SELECT DISTINCT link, image_key FROM metadata.links SEMI JOIN members USING (image_key)")
+    pairs = _columns(db, "SELECT image_key, other_key FROM metadata.near_duplicates SEMI JOIN members USING (image_key)")
+    _temporary(db, "grouping", image_key=images, group_key=joined(images, (links[0], links[1]), (pairs[0], pairs[1])))
     take(db, "moved", "metadata.lesions_data", "image_key IN (SELECT m.image_key FROM grouped m JOIN grouping g "
          "USING (image_key) WHERE m.group_key <> g.group_key AND m.image_key NOT IN (SELECT image_key FROM affected))")
     db.execute("INSERT INTO before SELECT * FROM moved")
@@ -64,12 +69,16 @@ def take(db: duckdb.DuckDBPyConnection, name: str, table: str, where: str) -> No
     db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {table} {found}")
 
 
-def _temporary(db: duckdb.DuckDBPyConnection, name: str, **columns: Collection[Any]) -> None:
-    """A temporary table of 64-bit keys; not the Arrow table itself, into which DuckDB pushes filters that overflow in it."""
-    types = {"band": pa.int64(), "fingerprint": pa.binary()}
-    db.register("passing", pa.table({key: pa.array(values, types.get(key, pa.uint64())) for key, values in columns.items()}))
+def _temporary(db: duckdb.DuckDBPyConnection, name: str, **columns: NDArray[np.unsignedinteger]) -> None:
+    """A temporary table of numbers; not the Arrow table itself, into which DuckDB pushes filters that overflow in it."""
+    db.register("passing", pa.table({key: pa.array(values) for key, values in columns.items()}))
     db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM passing")
     db.unregister("passing")
+
+
+def _columns(db: duckdb.DuckDBPyConnection, query: str) -> list[NDArray[np.uint64]]:
+    """The columns of numbers that a query gives."""
+    return [column.to_numpy() for column in db.execute(query).to_arrow_table().columns]
 
 
 def _replace_links(db: duckdb.DuckDBPyConnection) -> None:
@@ -88,44 +97,51 @@ def _replace_fingerprints(db: duckdb.DuckDBPyConnection) -> None:
         for table in ("fingerprints", "bands", "near_duplicates"):
             db.execute(f"DELETE FROM metadata.{table} WHERE image_key IN (SELECT image_key FROM gone)")
         db.execute("DELETE FROM metadata.near_duplicates WHERE other_key IN (SELECT image_key FROM gone)")
-    come = db.execute("SELECT image_key, first(perceptual_hash) FROM after ANTI JOIN before USING (image_key) "
-                      "WHERE perceptual_hash IS NOT NULL GROUP BY image_key").fetchall()
-    db.execute("CREATE OR REPLACE TEMP TABLE new_bands (band BIGINT, image_key UBIGINT)")
-    for start in range(0, len(come), MAX_BANDED):
-        part = come[start:start + MAX_BANDED]
-        prints = [bytes.fromhex(text) for _, text in part]
-        found = bands_of(np.frombuffer(b"".join(prints), np.uint8).reshape(-1, BYTES))
-        keys = [(band, image) for (image, _), own in zip(part, found, strict=True) for band in own]
-        _temporary(db, "come", image_key=[image for image, _ in part], fingerprint=prints)
-        _temporary(db, "come_bands", band=[band for band, _ in keys], image_key=[image for _, image in keys])
-        db.execute("INSERT INTO metadata.fingerprints FROM come")
-        db.execute("INSERT INTO new_bands FROM come_bands")
-    db.execute("INSERT INTO metadata.bands FROM new_bands")
+    db.execute("CREATE OR REPLACE TEMP TABLE come AS SELECT image_key, first(unhex(perceptual_hash)) AS fingerprint "
+               "FROM after ANTI JOIN before USING (image_key) WHERE perceptual_hash IS NOT NULL "
+               "GROUP BY image_key ORDER BY image_key")
+    db.execute("INSERT INTO metadata.fingerprints SELECT image_key, fingerprint FROM come")
 
 
 def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
-    """Compare each new image with those that share a band, and keep the pairs that look alike, both ways round."""
-    [(bands,)] = db.execute("SELECT count(*) FROM new_bands").fetchall()
-    parts = 1 + bands // MAX_BANDS  # a rebuild has millions, and each has many candidates
-    for part in range(parts):
-        db.execute(f"CREATE OR REPLACE TEMP TABLE some_bands AS FROM new_bands WHERE image_key % {parts} = {part}")
-        db.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {LOOK_UP}")
+    """Compare each new image with those before it that share a band, and keep the pairs that look alike, both ways round."""
+    come, prints = db.execute("SELECT image_key, fingerprint FROM come").to_arrow_table().columns
+    keys, rows = come.to_numpy(), _bytes(prints)
+    for start in range(0, len(keys), AT_ONCE):
+        bands = bands_of(rows[start : start + AT_ONCE])
+        _temporary(db, "new_bands", band=bands.band, sketch=bands.sketch, image_key=keys[start + bands.of])
+        db.execute("INSERT INTO metadata.bands SELECT band, sketch, image_key FROM new_bands")
+        look_up(db)
         _keep_alike(db)
     db.execute("INSERT INTO neighbours SELECT other_key FROM metadata.near_duplicates SEMI JOIN after USING (image_key)")
 
 
+def look_up(db: duckdb.DuckDBPyConnection) -> None:
+    """CREATE TEMP TABLE ``likely`` of pairs of images of ``new_bands`` and of ``metadata.bands`` that are worth comparing."""
+    db.execute(f"CREATE OR REPLACE TEMP TABLE nearby AS {NEARBY}")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE crowded AS {CROWDED}")
+    if db.execute("SELECT count(*) FROM crowded").fetchall()[0][0]:
+        db.execute(f"DELETE FROM nearby WHERE (band, image_key) IN ({TOO_MANY})")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE likely AS {LIKELY}")
+
+
 def _keep_alike(db: duckdb.DuckDBPyConnection) -> None:
-    """Take those of the candidates that look alike into the near-duplicates, both ways round, unless they are there."""
-    found = db.execute(
-        "SELECT c.image_key, c.other_key, a.fingerprint, b.fingerprint FROM candidates c "
-        "JOIN metadata.fingerprints a ON a.image_key = c.image_key "
-        "JOIN metadata.fingerprints b ON b.image_key = c.other_key").to_arrow_table()
-    first, second = (np.frombuffer(b"".join(found[at].to_pylist()), np.uint8).reshape(-1, BYTES) for at in (2, 3))
-    alike = alike_pairs(first, second)
-    one, other = found[0].to_numpy()[alike], found[1].to_numpy()[alike]
+    """Take those of the likely pairs that look alike into the near-duplicates, both ways round."""
+    images, prints = db.execute("SELECT image_key, fingerprint FROM metadata.fingerprints WHERE image_key IN (SELECT image_key "
+                                "FROM likely UNION SELECT other_key FROM likely) ORDER BY image_key").to_arrow_table().columns
+    rows = _bytes(prints)
+    one, other = _columns(db, "SELECT image_key, other_key FROM likely")
+    alike = alike_pairs(*(rows[np.searchsorted(images.to_numpy(), keys)] for keys in (one, other)))
+    one, other = one[alike], other[alike]
     _temporary(db, "found", image_key=np.concatenate([one, other]), other_key=np.concatenate([other, one]))
-    db.execute("INSERT INTO metadata.near_duplicates SELECT DISTINCT * FROM found ANTI JOIN metadata.near_duplicates "
-               "USING (image_key, other_key)")
+    db.execute("INSERT INTO metadata.near_duplicates SELECT image_key, other_key FROM found")
+
+
+def _bytes(prints: pa.ChunkedArray) -> Rows:
+    """Fingerprints of an Arrow column as bytes: n x BYTES."""
+    together = pa.concat_arrays(prints.chunks) if prints.num_chunks else pa.array([], pa.binary())
+    fixed = together.cast(pa.binary(BYTES))
+    return np.frombuffer(fixed.buffers()[1] or b"", np.uint8).reshape(-1, BYTES)[fixed.offset : fixed.offset + len(fixed)]
 
 
 def _collect_members(db: duckdb.DuckDBPyConnection) -> None:

@@ -8,7 +8,7 @@ the same bytes under the same label the first one counts, and later ones fill in
 the affected images are derived anew, compared with what stood there, and what differs is written under a new revision.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,11 @@ import pyarrow as pa
 
 from skin_platform.core.conflicts import Resolution
 from skin_platform.storage.grouping import regroup, take
-from skin_platform.storage.lesions_sql import COLUMNS, DDL, EMPTIED_BY_A_REBUILD, EXCLUDE, IMAGE_KEY, KEYS, derive, sums
+from skin_platform.storage.lesions_sql import COLUMNS, EXCLUDE, IMAGE_KEY, KEYS, derive, sums
 from skin_platform.storage.revisions import Changes, LabelSums, read_changes
+from skin_platform.storage.table_layout import begin_anew, check_layout
+
+MEMORY_LIMIT = "4GB"  # beyond it DuckDB writes to disk beside its file; on its own it would take four fifths of the machine
 
 
 class LesionsTable:
@@ -42,10 +45,7 @@ class LesionsTable:
 
     def rebuild(self, manifests: Iterable[pa.Table], resolutions: Sequence[Resolution] = ()) -> None:
         """Make the table anew from all manifests and decisions, in one transaction."""
-        with self._open() as db:
-            for table in EMPTIED_BY_A_REBUILD:
-                db.execute(f"DELETE FROM metadata.{table}")
-            db.execute(DDL[-2])  # another table, whose revisions begin anew
+        with self._open(begin_anew) as db:
             db.execute("CREATE OR REPLACE TEMP TABLE affected (image_key UBIGINT)")
             for manifest in manifests:
                 _land(db, manifest)
@@ -65,12 +65,6 @@ class LesionsTable:
         with self._open() as db:
             return db.execute(f"SELECT {COLUMNS} FROM metadata.lesions_data ORDER BY {KEYS}").to_arrow_table()
 
-    def landed_rows(self, batch_id: str) -> int:
-        """How many files of a batch the catalogue knows, refused ones included."""
-        with self._open() as db:
-            found = db.execute("SELECT count(*) FROM metadata.landed_files WHERE batch_id = ?", [batch_id]).fetchall()
-            return int(found[0][0])
-
     def changes(self, table_id: str | None, revision: int, target: Path) -> Changes:
         """What changed since ``revision`` of the table ``table_id`` (all of it, where this is another table), written to the
         Parquet file ``target``, and what the table holds now."""
@@ -78,10 +72,10 @@ class LesionsTable:
             return read_changes(db, table_id, revision, target)
 
     @contextmanager
-    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _open(self, prepare: Callable[[duckdb.DuckDBPyConnection], None] = check_layout) -> Iterator[duckdb.DuckDBPyConnection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            db = duckdb.connect(str(self._path))
+            db = duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT})
         except duckdb.IOException as error:
             raise RuntimeError(
                 f"{self._path} cannot be opened; another process may be writing to it (Dagster is its only writer; `skin "
@@ -89,8 +83,7 @@ class LesionsTable:
             ) from None
         try:
             db.execute("BEGIN")
-            for statement in DDL:
-                db.execute(statement)
+            prepare(db)
             yield db
             db.execute("COMMIT")
         finally:

@@ -7,8 +7,10 @@ group id (numbers of eight bytes are looked through ten times as fast as texts o
 that wrote the row last.
 """
 
+import hashlib
 from collections.abc import Sequence
 
+from skin_platform.core.fingerprints import BANDS_VERSION
 from skin_platform.core.lesions import FILLED_LATER, KEY, LESIONS_DATA, MANIFEST_COLUMNS, Column
 
 DECLARED = tuple(column.name for column in LESIONS_DATA)
@@ -25,7 +27,7 @@ def _create(table: str, columns: Sequence[Column]) -> str:
     return f"CREATE TABLE IF NOT EXISTS metadata.{table} ({inner})"
 
 
-DDL = (
+TABLES = (
     "CREATE SCHEMA IF NOT EXISTS metadata",
     _create("landed_files", (*MANIFEST_COLUMNS, INTERNAL[0])),
     _create("lesions_data", (*LESIONS_DATA, *INTERNAL)),
@@ -35,7 +37,7 @@ DDL = (
     "(sha256 VARCHAR, label VARCHAR, labels VARCHAR[], who VARCHAR, why VARCHAR, resolved_at VARCHAR)",
     "CREATE TABLE IF NOT EXISTS metadata.links (link UBIGINT, image_key UBIGINT)",
     "CREATE TABLE IF NOT EXISTS metadata.fingerprints (image_key UBIGINT, fingerprint BLOB)",
-    "CREATE TABLE IF NOT EXISTS metadata.bands (band BIGINT, image_key UBIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT)",
     "CREATE TABLE IF NOT EXISTS metadata.near_duplicates (image_key UBIGINT, other_key UBIGINT)",
     # one row: which table this is (a rebuilt one is another) and how often it was changed
     "CREATE TABLE IF NOT EXISTS metadata.revisions (table_id VARCHAR, revision BIGINT)",
@@ -43,8 +45,9 @@ DDL = (
     'CREATE TABLE IF NOT EXISTS metadata.label_sums (label VARCHAR, "rows" BIGINT, trainable BIGINT, '
     "content_high UBIGINT, content_low UBIGINT, trainable_high UBIGINT, trainable_low UBIGINT)",
 )
-EMPTIED_BY_A_REBUILD = ("landed_files", "lesions_data", "batches", "removed", "resolutions", "links", "fingerprints", "bands",
-                        "near_duplicates", "revisions", "label_sums")
+LAYOUT = hashlib.sha256("\n".join((*TABLES, f"bands {BANDS_VERSION}")).encode()).hexdigest()[:16]
+DDL = (*TABLES, "CREATE TABLE IF NOT EXISTS metadata.layout (layout VARCHAR)",
+       f"INSERT INTO metadata.layout SELECT '{LAYOUT}' WHERE NOT EXISTS (FROM metadata.layout)")
 
 
 def _text(names: Sequence[str]) -> str:

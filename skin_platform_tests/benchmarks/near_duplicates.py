@@ -18,8 +18,11 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, fingerprint
+from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
+from skin_platform.storage.grouping import look_up
 from skin_platform_tests.benchmarks.figures import Row, at_most, options, tell
-from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real
+from skin_platform_tests.benchmarks.made_up import made_up
+from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real, rows_of
 
 BATCH = 1000
 SIZES = (1000, 10_000, 100_000)
@@ -27,17 +30,6 @@ SHARE_OF_COPIES = 0.1
 LEAST = 0.98
 MOST_GROWTH = 1.25
 COMPARED = 200_000  # pairs of all pairs that are compared to say what all would cost
-CROWD = 50  # images of a band that new ones are compared with: who is like any of them is in their group
-LOOK_UP = f"""
-SELECT DISTINCT n.image, o.image AS other
-FROM new_bands n JOIN (
-    SELECT band, image FROM bands SEMI JOIN new_bands USING (band)
-    QUALIFY row_number() OVER (PARTITION BY band ORDER BY image) <= {CROWD}
-) o USING (band)
-WHERE n.image > o.image
-"""
-
-
 @dataclass
 class Lookup:
     """Bands of images in DuckDB, as the catalogue keeps them; numbers of images are rows of ``prints``."""
@@ -47,40 +39,41 @@ class Lookup:
     db: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
 
     def __post_init__(self) -> None:
-        self.db.execute("CREATE TABLE bands (band BIGINT, image BIGINT)")
+        self.db.execute("CREATE SCHEMA metadata")
+        self.db.execute("CREATE TABLE metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT)")
 
     def add(self, prints: np.ndarray, *, compare: bool = True) -> list[tuple[int, int]]:
         """Add fingerprints (n x BYTES); the pairs (new, there or new) that are alike."""
         first = len(self.prints)
         self.prints = np.concatenate([self.prints, prints])
-        rows = [(band, first + at) for at, found in enumerate(bands_of(prints)) for band in found]
-        new = pa.table({"band": pa.array([band for band, _ in rows], pa.int64()),
-                        "image": pa.array([image for _, image in rows], pa.int64())})
+        bands = bands_of(prints)
+        new = pa.table({"band": bands.band, "sketch": bands.sketch, "image_key": (bands.of + first).astype(np.uint64)})
         self.db.register("arrow_bands", new)
-        self.db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS SELECT * FROM arrow_bands")
-        self.db.execute("INSERT INTO bands SELECT * FROM new_bands")
+        self.db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS FROM arrow_bands")
+        self.db.execute("INSERT INTO metadata.bands FROM new_bands")
         if not compare:
             return []
-        pairs = self.db.execute(LOOK_UP).fetchnumpy()
-        news, others = np.asarray(pairs["image"], np.int64), np.asarray(pairs["other"], np.int64)
+        look_up(self.db)
+        pairs = self.db.execute("FROM likely").fetchnumpy()
+        news, others = pairs["other_key"].astype(np.int64), pairs["image_key"].astype(np.int64)
         self.candidates += len(news)
         at = alike_pairs(self.prints[news], self.prints[others])
         return list(zip(news[at].tolist(), others[at].tolist(), strict=True))
 
+    def sharing(self) -> int:
+        """How many pairs (a new one, one that is there) share a band, whatever their sketches: what DuckDB looks through."""
+        return int(self.db.execute("SELECT count(*) FROM (SELECT DISTINCT n.image_key, b.image_key FROM new_bands n "
+                                   "JOIN metadata.bands b USING (band))").fetchall()[0][0])
+
     def largest_bucket(self) -> int:
         """How many images share the commonest band."""
-        found = self.db.execute("SELECT count(*) AS n FROM bands GROUP BY band ORDER BY n DESC LIMIT 1").fetchone()
+        found = self.db.execute("SELECT count(*) AS n FROM metadata.bands GROUP BY band ORDER BY n DESC LIMIT 1").fetchone()
         return int(found[0]) if found else 0
 
 
 def at_least(what: str, ours: float, bar: float) -> Row:
     """A row that holds where ours is at least ``bar``."""
     return Row(what, ours, None, None, bar, ours >= bar)
-
-
-def rows_of(prints: list[Print]) -> np.ndarray:
-    """Fingerprints as bytes: n x BYTES."""
-    return np.frombuffer(bytes.fromhex("".join(each.fingerprint for each in prints)), np.uint8).reshape(-1, BYTES)
 
 
 def found_in(prints: list[Print]) -> tuple[list[tuple[int, int]], Lookup, float]:
@@ -140,21 +133,20 @@ def alike_and_banded(prints: list[Print], number: dict[str, int], originals: lis
     """The share of copies of a kind that share a band with their original and are alike."""
     copies = [each for each in prints if each.change == kind]
     first, second = rows_of(copies), rows_of([originals[number[each.original]] for each in copies])
-    shared = [bool(set(a) & set(b)) for a, b in zip(bands_of(first), bands_of(second), strict=True)]
-    return float(np.mean(np.array(shared) & alike_pairs(first, second)))
+    return float(np.mean(likely(first, second) & alike_pairs(first, second)))
 
 
-def made_up(base: np.ndarray, count: int) -> np.ndarray:
-    """``count`` fingerprints (n x BYTES) as of other pictures: two of ``base`` (n x BYTES) at random, turned and blended."""
-    rng = np.random.default_rng(count)
-    first, second = base[rng.integers(len(base), size=(2, count))].view(np.int8).astype(np.float64)
-    side = math.isqrt(BYTES)
-    planes = [each[:, 1 : 1 + side * side].reshape(-1, side, side) for each in (first, second)]
-    blend = 0.6 * planes[0] + 0.4 * planes[1][:, ::-1].swapaxes(1, 2)
-    blend *= 127 / np.abs(blend).max(axis=(1, 2), keepdims=True)
-    colour = (first + second)[:, 1 + side * side :] / 2
-    rows = np.concatenate([first[:, :1], blend.reshape(count, -1), colour], axis=1)
-    return np.round(rows).astype(np.int8).view(np.uint8)
+def likely(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether pictures share a band with those of the same row (n x BYTES each), with sketches near enough to be compared."""
+    found = np.zeros(len(first), dtype=np.bool_)
+    with duckdb.connect() as db:
+        for name, rows in (("one", bands_of(first)), ("other", bands_of(second))):
+            db.register(f"arrow_{name}", pa.table(rows._asdict()))
+            db.execute(f"CREATE TEMP TABLE {name} AS FROM arrow_{name}")
+        shared = db.execute('SELECT DISTINCT "of" FROM one JOIN other USING ("of", band) '
+                            f"WHERE bit_count(xor(one.sketch, other.sketch)) <= {MAX_SKETCH_DIFFERENCE}").fetchnumpy()
+    found[shared["of"]] = True
+    return found
 
 
 def growth(base: np.ndarray) -> list[Row]:
@@ -165,16 +157,16 @@ def growth(base: np.ndarray) -> list[Row]:
     seconds = []
     for size in SIZES:
         lookup = Lookup()
-        lookup.add(made_up(base, size), compare=False)
+        lookup.add(made_up(base, size, seed=size), compare=False)
         lookup.candidates, times = 0, []
         for turn in range(3):
-            new = made_up(base, BATCH + turn)
+            new = made_up(base, BATCH, seed=turn)
             started = time.perf_counter()
             lookup.add(new)
             times.append(time.perf_counter() - started)
         seconds.append(sorted(times)[1])
-        print(f"{size:>7} there: {BATCH} new in {seconds[-1]:.2f} s, {lookup.candidates / 3 / BATCH:.1f} candidates an image, "
-              f"largest bucket {lookup.largest_bucket()}")
+        print(f"{size:>7} there: {BATCH} new in {seconds[-1]:.2f} s, {lookup.sharing() / BATCH:.1f} share a band with an "
+              f"image, {lookup.candidates / 3 / BATCH:.2f} are compared with it, largest bucket {lookup.largest_bucket()}")
     whole = [size / BATCH * (seconds[0] + there) / 2 for size, there in zip(SIZES, seconds, strict=True)]
     print("  ".join(f"{size} images one batch after another: {cost:.1f} s" for size, cost in zip(SIZES, whole, strict=True)))
     exponent = math.log10(whole[2] / whole[1])
@@ -205,7 +197,7 @@ def crowds() -> None:
         spots.append(spot)
     for name, pictures in (("nearly blank", noise), ("black but for a plain disc", spots)):
         prints = [Print(fingerprint(picture), str(at), str(at)) for at, picture in enumerate(pictures)]
-        without = sum(not found for found in bands_of(rows_of(prints)))
+        without = len(prints) - len(np.unique(bands_of(rows_of(prints)).of))
         pairs, lookup, seconds = found_in(prints)
         print(f"a crowd of {len(prints)} {name}: {without} without bands, {lookup.candidates / len(prints):.1f} candidates "
               f"an image, largest bucket {lookup.largest_bucket()}, {len(pairs)} pairs alike, {seconds:.1f} s")

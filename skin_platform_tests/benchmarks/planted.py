@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageEnhance
 
+from skin_platform.core.fingerprints import BYTES
 from skin_platform.core.images import ImageFacts, Limits, judge_image
 from skin_platform.synthetic.picture import draw
 from skin_platform.synthetic.plan import Shot, planned_shots
@@ -77,6 +79,11 @@ class Print:
     original: str
     lesion: str
     change: str = ""
+
+
+def rows_of(prints: list[Print]) -> np.ndarray:
+    """Fingerprints as bytes: n x BYTES."""
+    return np.frombuffer(bytes.fromhex("".join(each.fingerprint for each in prints)), np.uint8).reshape(-1, BYTES)
 
 
 def generated(images: int, copies: int, pool: Executor) -> list[Print]:

@@ -1,5 +1,7 @@
 """Promises of groups: what is linked, over however many steps and in whatever order, is one group."""
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,9 +13,17 @@ WORLDS = st.lists(LINKS, min_size=1, max_size=25)
 
 def group_ids(images, links):
     """The group of each image, from the values that it shares with others."""
-    found = joined(images, [((at, value), image) for image, values in zip(images, links, strict=True)
-                            for at, value in enumerate(values) if value is not None])
-    return [found[image] for image in images]
+    linked = [(2 * value + at, image) for image, values in zip(images, links, strict=True)
+              for at, value in enumerate(values) if value is not None]
+    return joined(numbers(images), columns(linked)).tolist()
+
+
+def numbers(values):
+    return np.array(values, np.uint64)
+
+
+def columns(pairs):
+    return tuple(numbers([pair[at] for pair in pairs]) for at in (0, 1))
 
 
 def _images(count: int) -> list[int]:
@@ -64,12 +74,23 @@ def test_a_group_is_named_after_its_smallest_digest(links):
 
 
 def test_a_patient_and_a_lesion_of_the_same_number_do_not_meet():
-    assert len(set(group_ids(_images(2), [("7", None), (None, "7")]))) == 2
+    assert len(set(group_ids(_images(2), [(7, None), (None, 7)]))) == 2
 
 
 def test_pictures_that_look_alike_are_one_group_over_any_number_of_steps():
-    assert joined([5, 3, 9, 7], [], [(9, 5), (5, 3)]) == {5: 3, 3: 3, 9: 3, 7: 7}
+    assert joined(numbers([5, 3, 9, 7]), pairs=columns([(9, 5), (5, 3)])).tolist() == [3, 3, 3, 7]
 
 
 def test_links_and_pairs_join_into_one_group():
-    assert joined([1, 2, 3, 4], [("P", 4), ("P", 2)], [(3, 4)]) == {1: 1, 2: 2, 3: 2, 4: 2}
+    assert joined(numbers([1, 2, 3, 4]), columns([(9, 4), (9, 2)]), columns([(3, 4)])).tolist() == [1, 2, 2, 2]
+
+
+def test_a_long_chain_is_one_group_in_whatever_order_its_links_come():
+    chain = np.random.default_rng(1).permutation(20_000).astype(np.uint64)
+    assert not joined(np.sort(chain), pairs=(chain[:-1], chain[1:])).any()
+
+
+def test_a_link_to_what_is_no_image_is_an_error_that_names_it():
+    for links, pairs in ((columns([(1, 8)]), columns([])), (columns([]), columns([(1, 8)]))):
+        with pytest.raises(KeyError, match="8 is linked"):
+            joined(numbers([1, 2]), links, pairs)

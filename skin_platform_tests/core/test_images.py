@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skin_platform.core.cleaning import cleaned
-from skin_platform.core.fingerprints import alike, fingerprint
+from skin_platform.core.fingerprints import fingerprint
 from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
 from skin_platform.core.preprocessing import Preprocessing
+from skin_platform_tests.core.likeness import alike
 from skin_platform_tests.core.pictures import chunk, encoded, jpeg, orientation, picture, png, png_that_claims
 
 LIMITS = Limits()

@@ -2,6 +2,7 @@
 
 import random
 
+import duckdb
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from PIL import Image
 from skin_platform.core.fingerprints import fingerprint
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import content_digest
+from skin_platform.storage.grouping import MAX_LIKELY
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
@@ -90,3 +92,15 @@ def test_images_without_a_fingerprint_are_alone(tmp_path):
     lesions.replace_batch("2026-05-01-x", pa.Table.from_pylist(
         [manifest_row(n, perceptual_hash=None) for n in (1, 2, 3)], schema=MANIFEST_SCHEMA))
     assert len(grouped(lesions)) == 3
+
+
+def test_a_crowd_that_looks_alike_is_one_group_and_costs_no_pair_of_each_two(prints, tmp_path):
+    crowd = [manifest_row(number, perceptual_hash=prints[0][0]) for number in range(1, 4 * MAX_LIKELY)]
+    lesions = LesionsTable(tmp_path / "skin.duckdb")
+    for batch_id, rows in (("2026-05-01-x", crowd[::2]), ("2026-05-02-x", crowd[1::2])):
+        found = [row | {"batch_id": batch_id} for row in rows]
+        lesions.replace_batch(batch_id, pa.Table.from_pylist(found, schema=MANIFEST_SCHEMA))
+    assert len(grouped(lesions)) == 1
+    with duckdb.connect(str(tmp_path / "skin.duckdb")) as db:
+        [(pairs,)] = db.execute("SELECT count(*) FROM metadata.near_duplicates").fetchall()
+    assert pairs <= 2 * MAX_LIKELY * len(crowd)

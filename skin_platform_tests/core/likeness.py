@@ -1,0 +1,28 @@
+"""Likeness of pictures, asked in the way of the catalogue: fingerprints as text, bands first, then pairs."""
+
+import numpy as np
+
+from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
+from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
+
+
+def rows_of(*fingerprints: str) -> Rows:
+    """Fingerprints as bytes: n x BYTES."""
+    return np.frombuffer(bytes.fromhex("".join(fingerprints)), np.uint8).reshape(-1, BYTES)
+
+
+def bands_with_sketches(fingerprint: str) -> dict[int, int]:
+    """The bands of a picture, each with its sketch."""
+    found = bands_of(rows_of(fingerprint))
+    return dict(zip(found.band.tolist(), found.sketch.tolist(), strict=True))
+
+
+def likely(one: str, other: str) -> bool:
+    """Whether two pictures share a band and have sketches near enough to be compared."""
+    first, second = bands_with_sketches(one), bands_with_sketches(other)
+    return any((first[band] ^ second[band]).bit_count() <= MAX_SKETCH_DIFFERENCE for band in first.keys() & second.keys())
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two pictures, once compared, are the same."""
+    return bool(alike_pairs(rows_of(one), rows_of(other))[0])
