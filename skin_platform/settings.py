@@ -117,6 +117,8 @@ class Home:
         self.objects = root / "objects"
         self.cache = root / "cache" / "images"
         self.catalogue = root / "cache" / "catalogue"
+        self.pixels = root / "cache" / "pixels"
+        self.training = root / "training"
         self.ledger = root / "landing.db"
         self.dagster = root / "dagster"
         self.mlflow = root / "mlflow"

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from skin_platform.core.decoding import eight_bits, upright
+
+METHOD = 2  # changes with the pixels that the same bytes and settings give; decoded images are kept under it
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Upright RGB, shorter side resized to ``size_px`` (antialiased bilinear), centre-cropped square, standardised.
+    """Upright RGB, centre-cropped square, resized to ``size_px`` (antialiased bilinear), standardised.
 
     ``mean`` and ``std`` are per channel on the 0..1 scale (the defaults are ImageNet's).
     """
@@ -25,8 +27,16 @@ class Preprocessing:
     def pixels(self, data: bytes) -> NDArray[np.uint8]:
         """The image in ``data`` as uint8 of shape (size_px, size_px, 3). Raises what Pillow raises on bad bytes."""
         with Image.open(io.BytesIO(data)) as image:
-            side = (self.size_px, self.size_px)
-            return np.asarray(ImageOps.fit(_as_rgb(upright(image)), side, Image.Resampling.BILINEAR), dtype=np.uint8)
+            # a JPEG is decoded at a half, a quarter or an eighth where that suffices: two thirds of the time or less, and on
+            # average 0.6 grey levels from a full decode (256 to 112 px)
+            image.draft(None, (self.size_px, self.size_px))
+            upright_rgb = _as_rgb(upright(image))
+            width, height = upright_rgb.size
+            side = min(width, height)
+            left, top = (width - side) / 2, (height - side) / 2
+            small = upright_rgb.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR,
+                                       (left, top, left + side, top + side))
+            return np.asarray(small, dtype=np.uint8)
 
     def tensor(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, S, S, 3) as standardised float32 (N, 3, S, S)."""
@@ -52,4 +62,4 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

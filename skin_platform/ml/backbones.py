@@ -1,22 +1,27 @@
-"""Backbones: feature extractors from ``transformers``, untrained or with weights named by folder or hub revision.
+"""Backbones: feature extractors from ``transformers``, untrained or with weights that lie on this machine.
 
-Here: building them, and mending what an untrained one needs. Not here: the head and the loss (``ml.classifier``).
+Here: building them, what an untrained one needs mended, the features of an image from what they put out.
+Not here: finding weights (``ml.weights``), the head and the loss (``ml.classifier``).
 """
 
 import hashlib
-from pathlib import Path
+import inspect
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModel, EfficientNetConfig, EfficientNetModel, ResNetConfig, ResNetModel
+from transformers.utils import logging as transformers_logging
 
+from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.config import ConfigError, TrainingConfig
+from skin_platform.ml.weights import channel_statistics, described, weights_folder
 
 
 def build_backbone(config: TrainingConfig) -> nn.Module:
-    """The backbone of a resolved ``config``; called with ``output_hidden_states=True`` it gives (N, C, H, W) maps.
+    """The backbone of a resolved ``config``, which ``pooled_features`` can be asked of.
 
-    Raises ``ConfigError`` where weights are named but cannot be had.
+    Raises ``ConfigError`` where weights are named but cannot be had, or are not those that were pinned.
     """
     if config.weights:
         return _pretrained(config)
@@ -27,6 +32,32 @@ def build_backbone(config: TrainingConfig) -> nn.Module:
     return _settled(EfficientNetModel(EfficientNetConfig(
         width_coefficient=config.width, depth_coefficient=1.0, hidden_dim=int(1280 * config.width),
         image_size=config.image_size_px, dropout_rate=0.2)))
+
+
+def preprocessing_of(config: TrainingConfig) -> Preprocessing:
+    """How images are brought to a resolved ``config``'s backbone: its size, and the statistics of its weights' images."""
+    found = channel_statistics(weights_folder(config.weights, config.revision)) if config.weights else None
+    if found is None:
+        return Preprocessing(config.image_size_px)
+    (r, g, b), (red, green, blue) = found
+    return Preprocessing(config.image_size_px, (r, g, b), (red, green, blue))
+
+
+def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Standardised images (N, 3, S, S) as float32 features (N, F), F set by the backbone alone.
+
+    Of maps (convolutional nets): mean and standard deviation of every stage (colour and texture are early, shape is late;
+    statistics as in Gatys et al. 2016): from scratch on 480 images this reached 0.60 accuracy where the pooled last stage
+    reached 0.50. Of tokens (vision transformers): the class token, and mean and standard deviation of the patch tokens, of
+    the last layer, as DINOv2's linear evaluation (Oquab et al. 2023) does without the deviation.
+    """
+    options = {"interpolate_pos_encoding": True} if _interpolates(backbone) else {}
+    found = backbone(images, output_hidden_states=True, **options)
+    stages = getattr(found, "reshaped_hidden_states", None) or found.hidden_states or ()
+    maps = [stage.float() for stage in stages if stage.dim() == 4]
+    if not maps:
+        return _of_tokens(found.last_hidden_state.float(), backbone, images.shape[-1])
+    return torch.cat([part for stage in maps for part in _statistics(stage.flatten(2))], 1)
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -40,17 +71,54 @@ def weights_digest(module: nn.Module) -> str:
 
 
 def _pretrained(config: TrainingConfig) -> nn.Module:
-    local = Path(config.weights).expanduser()
-    if not local.is_dir() and not config.revision:
-        raise ConfigError(f"weights '{config.weights}' is no local folder, and a hub id needs revision=<commit>: "
-                          "nothing is downloaded that is not named by its digest")
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    folder = weights_folder(config.weights, config.revision)
+    kind = str(described(folder)["model_type"])
+    if config.backbone not in ("auto", kind) and config.backbone.split("_")[0].rstrip("0123456789") != kind:
+        raise ConfigError(f"backbone is '{config.backbone}', but the weights in {folder} are those of a {kind}: leave "
+                          "backbone at auto, or name other weights")
     try:
-        source, options = (str(local), {"local_files_only": True}) if local.is_dir() else (
-            config.weights, {"revision": config.revision})
-        backbone: nn.Module = AutoModel.from_pretrained(source, use_safetensors=True, **options)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot load weights '{config.weights}': {error}") from error
-    return backbone
+        backbone, loaded = AutoModel.from_pretrained(
+            str(folder), use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
+            output_loading_info=True)
+    except Exception as error:  # transformers and safetensors raise kinds of their own for damaged files
+        raise ConfigError(f"cannot load the weights in {folder}: {error}") from error
+    _settle_missing(backbone, sorted(loaded["missing_keys"]), str(folder))
+    if len(config.revision) == 64 and weights_digest(backbone) != config.revision:
+        raise ConfigError(f"the weights in {folder} have the digest {weights_digest(backbone)}, not {config.revision} as "
+                          "pinned: they were changed, or are others")
+    return cast(nn.Module, backbone)
+
+
+def _settle_missing(backbone: nn.Module, missing: list[str], folder: str) -> None:
+    """Zero a pooler that the weights lack, which we do not use: drawn at random, it would change the digest."""
+    needed = [name for name in missing if not name.startswith("pooler.")]
+    if needed:
+        raise ConfigError(f"the weights in {folder} lack {len(needed)} tensor(s) of the network, {needed[0]} among them: they "
+                          "belong to another one than config.json describes")
+    for name in missing:
+        nn.init.zeros_(backbone.get_parameter(name))
+
+
+def _statistics(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of (N, C, positions) over the positions."""
+    mean = values.mean(2)
+    variance = ((values - mean[:, :, None]) ** 2).mean(2)
+    return mean, (variance + 1e-5).sqrt()
+
+
+def _of_tokens(tokens: Tensor, backbone: nn.Module, size_px: int) -> Tensor:
+    """Class token (where there is one) and statistics of the patches, of tokens (N, T, D)."""
+    patch = getattr(cast(Any, backbone).config, "patch_size", None)
+    patches = (size_px // patch) ** 2 if isinstance(patch, int) else tokens.shape[1]
+    before = max(0, tokens.shape[1] - patches)  # the class token, and registers behind it
+    return torch.cat([*([tokens[:, 0]] if before else []), *_statistics(tokens[:, before:].transpose(1, 2))], 1)
+
+
+def _interpolates(backbone: nn.Module) -> bool:
+    """Whether the backbone takes images of another size than it was trained on only when asked to."""
+    return "interpolate_pos_encoding" in inspect.signature(backbone.forward).parameters
 
 
 def _settled(backbone: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.classifier import LesionNet
 from skin_platform.ml.fit import Fit
 
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(ValueError):
@@ -22,7 +22,11 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint. ``record`` holds config, history, dataset digest, code version, seed, backbone digest."""
+    """A loaded checkpoint.
+
+    ``record`` holds the config (seed, source and revision of the backbone's weights in it), the history, the kept epoch with
+    its metrics and what chose it, backbone digest, and the provenance: dataset digest, code version, run ids.
+    """
 
     net: LesionNet
     labels: tuple[str, ...]
@@ -39,7 +43,9 @@ def dump_checkpoint(
         "format": FORMAT, "state_dict": fit.net.state_dict(), "labels": list(labels),
         "preprocessing": preprocessing.as_dict(), "backbone_config": backbone.to_json_string(use_diff=False),
         "record": {"config": asdict(fit.config), "history": [dict(row) for row in fit.history],
-                   "backbone_digest": fit.backbone_digest, "seconds": fit.seconds, **provenance},
+                   "kept_epoch": fit.kept_epoch, "chosen_by": fit.chosen_by, "ended_by": fit.ended_by,
+                   "metrics": dict(fit.history[fit.kept_epoch - 1]), "backbone_digest": fit.backbone_digest,
+                   "seconds": fit.seconds, **provenance},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)

@@ -1,145 +1,154 @@
-"""The fit: arrays in, trained weights and their history out, with Lightning."""
+"""The fit: examples in, trained weights and their history out.
 
-import ctypes
-import logging
-import math
-import sys
-import time
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Literal
+Here: which network learns from what. Not here: the trainer (``ml.learning``), when it ends and is saved (``ml.course``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, TensorDataset
+from transformers import PretrainedConfig
 
 from skin_platform.core.preprocessing import Preprocessing
+from skin_platform.ml.allocator import keep_freed_memory
 from skin_platform.ml.backbones import build_backbone, weights_digest
-from skin_platform.ml.classifier import LesionClassifier, LesionNet
-from skin_platform.ml.config import TrainingConfig
+from skin_platform.ml.classifier import LesionNet
+from skin_platform.ml.config import ConfigError, TrainingConfig
+from skin_platform.ml.examples import Examples, LabelledFeatures, LabelledImages
+from skin_platform.ml.failures import named_failures
+from skin_platform.ml.learning import Lesson, learn
+from skin_platform.ml.order import Share
+from skin_platform.ml.progress import Hooks
+from skin_platform.ml.ranks import learn_on_ranks
+from skin_platform.ml.resume import Resumable, ResumeFile, resume_file
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images (N, S, S, 3) with int64 targets (N,)."""
-
-    pixels: NDArray[np.uint8]
-    targets: NDArray[np.int64]
+FEATURE_BATCH = 32  # images whose features are computed at once
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network with the figures of every epoch and the digest of the backbone that it began with."""
+    """A trained network with the figures of every epoch and the digest of the backbone that it began with.
+
+    ``kept_epoch`` is the epoch (from 1) whose weights these are; ``chosen_by`` the validation figure that chose it, empty
+    where the last was kept; ``ended_by`` is epochs, minutes or patience; ``seconds`` count earlier, interrupted runs too.
+    """
 
     net: LesionNet
     config: TrainingConfig
     history: tuple[dict[str, float], ...]
     backbone_digest: str
     seconds: float
+    kept_epoch: int
+    chosen_by: str
+    ended_by: str
 
 
 def fit(
     train: LabelledImages, held_back: LabelledImages, classes: int, config: TrainingConfig, preprocessing: Preprocessing,
-    on_epoch: Callable[[dict[str, float]], None],
+    hooks: Hooks | None = None, resumable: Resumable | None = None,
 ) -> Fit:
-    """Train a resolved ``config``; ``on_epoch`` is told the figures after each epoch.
+    """Train a resolved ``config``. With ``resumable`` its state is kept while it runs, and an earlier one's is gone on from:
+    the weights are the same as if nothing had happened.
 
-    The last epoch's averaged weights are kept: nothing is chosen by the held-back images, so that their score stays honest.
+    A frozen backbone without augmentation is asked once for the features of each image, and the head trains on those.
+    Raises ``ConfigError``, and what ``ml.failures`` names.
     """
-    _keep_freed_memory()
-    _hush()
-    started = time.monotonic()
+    net = seeded_net(classes, config)
+    config = _named(config, net)
+    with named_failures(config.batch_size, config.image_size_px):
+        if config.frozen and config.augment == "off":
+            parts = [LabelledFeatures(features_of(net, part, preprocessing), part.targets) for part in (train, held_back)]
+            return _fitted(net, parts[0], parts[1], classes, config, preprocessing, hooks, resumable)
+        return _fitted(net, train, held_back, classes, config, preprocessing, hooks, resumable)
+
+
+def fit_head(
+    train: LabelledFeatures, held_back: LabelledFeatures, classes: int, config: TrainingConfig, preprocessing: Preprocessing,
+    hooks: Hooks | None = None, resumable: Resumable | None = None,
+) -> Fit:
+    """Train the head of a resolved, frozen ``config`` on features that its backbone gave before (``LesionNet.features``).
+
+    The same weights as ``fit`` gives on the images themselves. Raises ``ConfigError`` where the features do not fit.
+    """
+    if not config.frozen or config.augment != "off":
+        raise ConfigError("stored features are those of unaltered images and of a frozen backbone: set frozen, and augment off")
+    net = seeded_net(classes, config)
+    config = _named(config, net)
+    width = net.head.linear.in_features
+    if train.features.shape[1] != width or held_back.features.shape[1] != width:
+        raise ConfigError(f"the features have {train.features.shape[1]} numbers an image, the backbone gives {width}: compute "
+                          "them anew")
+    with named_failures(config.batch_size, config.image_size_px):
+        return _fitted(net, train, held_back, classes, config, preprocessing, hooks, resumable)
+
+
+def seeded_net(classes: int, config: TrainingConfig) -> LesionNet:
+    """The untrained network of a resolved ``config``: the same for the same seed; raises ``ConfigError``."""
+    keep_freed_memory()
     lightning.seed_everything(config.seed, verbose=False)
-    backbone = build_backbone(config)
-    digest = weights_digest(backbone)
-    net = LesionNet(backbone, classes, config.image_size_px, config.dropout)
+    net = LesionNet(build_backbone(config), classes, config.image_size_px, config.dropout)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    steps = config.epochs * math.ceil(len(train.targets) / config.batch_size)
-    module = LesionClassifier(net, config, preprocessing, _class_weights(train.targets, classes), steps)
-    reporter = _EpochReporter(on_epoch, len(train.targets), config.epochs)
-    trainer = lightning.Trainer(
-        max_epochs=config.epochs, max_time=timedelta(minutes=config.minutes), accelerator="auto", devices=1,
-        precision=_precision(config), deterministic="warn", gradient_clip_val=1.0, num_sanity_val_steps=0, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[EMAWeightAveraging(decay=_decay(config, steps), use_buffers=True), reporter],
-    )
-    trainer.fit(module, _loader(train, config, shuffle=True), _loader(held_back, config, shuffle=False))
-    if trainer.interrupted:
-        raise KeyboardInterrupt("training was cancelled")
-    return Fit(module.net.cpu().eval(), config, tuple(reporter.history), digest, time.monotonic() - started)
+    return net
 
 
-class _EpochReporter(lightning.Callback):
-    """Collects the figures of each epoch and tells them on."""
-
-    def __init__(self, on_epoch: Callable[[dict[str, float]], None], images: int, epochs: int) -> None:
-        self.history: list[dict[str, float]] = []
-        self._on_epoch, self._images, self._epochs = on_epoch, images, epochs
-        self._started = 0.0
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._started = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """One row of history: losses, metrics, speed."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        seconds = time.monotonic() - self._started
-        row = {"epoch": trainer.current_epoch + 1, "epochs": self._epochs, **figures, "seconds": seconds,
-               "images_per_second": self._images / seconds}
-        self.history.append(row)
-        self._on_epoch(row)
+def features_of(net: LesionNet, images: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """The backbone's features (N, F) of all ``images``, in float32 and in batches of one size, so that they do not depend on
+    which images they are computed with."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    found = np.empty((len(images.targets), net.head.linear.in_features), np.float32)
+    net.to(device).eval()
+    with torch.inference_mode():
+        for start in range(0, len(found), FEATURE_BATCH):
+            indices = np.arange(start, start + FEATURE_BATCH)
+            images.soon((indices[indices + FEATURE_BATCH < len(found)] + FEATURE_BATCH).tolist())
+            pixels = images.batch(np.where(indices < len(found), indices, -1).tolist())[0].to(device)
+            standardised = ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+            features = net.features(standardised).cpu().numpy()
+            found[start : start + FEATURE_BATCH] = features[: len(found) - start]
+    net.cpu()
+    return found
 
 
-def _loader(images: LabelledImages, config: TrainingConfig, *, shuffle: bool) -> "DataLoader[tuple[torch.Tensor, ...]]":
-    tensors = TensorDataset(torch.from_numpy(images.pixels).permute(0, 3, 1, 2), torch.from_numpy(images.targets))
-    # a last batch of one image has no variance to normalise by; 0 workers is the fastest on two cores
-    lonely = shuffle and len(images.targets) % config.batch_size == 1
-    return DataLoader(tensors, config.batch_size, shuffle=shuffle, drop_last=lonely, num_workers=0)
+def _named(config: TrainingConfig, net: LesionNet) -> TrainingConfig:
+    """``config`` with the architecture of given weights in place of ``auto``."""
+    if not config.weights:
+        return config
+    return replace(config, backbone=str(cast(PretrainedConfig, net.backbone.config).model_type))
 
 
-def _class_weights(targets: Sequence[int] | NDArray[np.int64], classes: int) -> torch.Tensor:
-    """Inverse square root of each class's frequency, with mean 1; a class without images weighs nothing."""
-    counts = np.bincount(np.asarray(targets), minlength=classes)
-    weights = np.where(counts > 0, 1 / np.sqrt(np.maximum(counts, 1)), 0.0)
-    return torch.tensor(weights / weights[counts > 0].mean(), dtype=torch.float32)
+def _fitted(
+    net: LesionNet, train: Examples, held_back: Examples, classes: int, config: TrainingConfig, preprocessing: Preprocessing,
+    hooks: Hooks | None, resumable: Resumable | None,
+) -> Fit:
+    digest = weights_digest(net.backbone)
+    learner = net.head if isinstance(train, LabelledFeatures) else net
+    told = hooks or Hooks()
+    course = {"config": config.course(), "classes": classes, "preprocessing": preprocessing.as_dict(), "backbone": digest,
+              "examples": [len(train.targets), len(held_back.targets)]}
+    with _file(resumable, course) as file:
+        saved = file.found(told.on_note) if file else None
+        if saved:
+            told.on_note(f"going on after step {saved['global_step']}, where an earlier run of this training was ended")
+        done = int(saved["batches"]) if saved else None
+        lesson = Lesson(learner, train, held_back, classes, config, preprocessing, file, done)
+        learnt = learn(lesson, told, Share()) if config.devices == 1 else learn_on_ranks(lesson, told)
+        learner.load_state_dict(dict(learnt.state))
+        if file:
+            file.remove()
+    chosen_by = config.monitor if config.patience else ""
+    return Fit(net.cpu().eval(), config, learnt.history, digest, learnt.seconds, learnt.kept_epoch, chosen_by, learnt.ended_by)
 
 
-def _decay(config: TrainingConfig, steps: int) -> float:
-    """The averaging window: an eighth of a short fit, else what the config says."""
-    return max(0.0, min(config.ema_decay, 1 - 8 / steps))
-
-
-def _precision(config: TrainingConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """bf16 where the processor computes in it and the backbone gains by it (ResNet-18: 24 to 69 images/s)."""
-    if config.precision != "auto":
-        return config.precision
-    if torch.cuda.is_available():
-        return "16-mixed"
-    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16-mixed" if native and config.backbone == "resnet18" else "32-true"
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: half of a training step on two cores was page faults of fresh ones."""
-    if sys.platform == "linux":
-        try:
-            libc = ctypes.CDLL("libc.so.6")
-        except OSError:
-            return  # another C library, whose allocator has no such knobs
-        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def _hush() -> None:
-    """Lightning's hints on workers and hardware say nothing that a person at the run's log could use."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+@contextmanager
+def _file(resumable: Resumable | None, course: dict[str, object]) -> Iterator[ResumeFile | None]:
+    if resumable is None:
+        yield None
+        return
+    with resume_file(resumable, course) as file:
+        yield file

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from skin_platform.core.datasets import DatasetRow
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_config import BackboneConfig, render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.burying import bury_killed_walks
 from skin_platform.defs.checkpoints.config import TrainConfig
@@ -243,7 +243,7 @@ def test_a_killed_run_gives_back_its_place_in_the_pool(settings, instance):
 
 def test_the_launchpad_offers_every_training_setting_with_its_default():
     assert set(TrainConfig.model_fields) == set(TrainingConfig.__dataclass_fields__)
-    assert TrainConfig().settings() == TrainingConfig()
+    assert TrainConfig().settings(BackboneConfig()) == TrainingConfig()
     assert all(field.description for field in TrainConfig.model_fields.values())
 
 

@@ -15,8 +15,9 @@ from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.backbones import build_backbone, weights_digest
 from skin_platform.ml.checkpoints import CheckpointError, dump_checkpoint, load_checkpoint
 from skin_platform.ml.config import ConfigError, TrainingConfig
+from skin_platform.ml.examples import LabelledImages
 from skin_platform.ml.export import to_onnx
-from skin_platform.ml.fit import LabelledImages, fit
+from skin_platform.ml.fit import fit
 from skin_platform.ml.predictor import Predictor
 
 LABELS = ("dark", "light")
@@ -43,7 +44,7 @@ def small() -> TrainingConfig:
 
 @pytest.fixture(scope="module")
 def fitted(small):
-    return fit(pictures(40, 0), pictures(12, 1), 2, small, Preprocessing(32), lambda row: None)
+    return fit(pictures(40, 0), pictures(12, 1), 2, small, Preprocessing(32))
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +61,9 @@ def test_a_network_learns_what_can_be_learnt(fitted, checkpoint_bytes):
 
 
 def test_the_same_seed_gives_the_same_weights(fitted, small):
-    again = fit(pictures(40, 0), pictures(12, 1), 2, small, Preprocessing(32), lambda row: None)
+    again = fit(pictures(40, 0), pictures(12, 1), 2, small, Preprocessing(32))
     assert weights_digest(again.net) == weights_digest(fitted.net)
-    other = fit(pictures(40, 0), pictures(12, 1), 2, TrainingConfig(**{**vars(small), "seed": 4}), Preprocessing(32),
-                lambda row: None)
+    other = fit(pictures(40, 0), pictures(12, 1), 2, TrainingConfig(**{**vars(small), "seed": 4}), Preprocessing(32))
     assert weights_digest(other.net) != weights_digest(fitted.net)
 
 
@@ -122,7 +122,7 @@ def test_weights_load_from_a_local_folder_and_can_be_frozen(tmp_path, small):
     donor.save_pretrained(tmp_path / "hub")
     config = TrainingConfig(backbone="resnet18", weights=str(tmp_path / "hub"), frozen=True, image_size_px=32, epochs=1,
                             batch_size=8).resolved(16)
-    result = fit(pictures(16, 0), pictures(4, 1), 2, config, Preprocessing(32), lambda row: None)
+    result = fit(pictures(16, 0), pictures(4, 1), 2, config, Preprocessing(32))
     assert result.backbone_digest == weights_digest(donor)
     assert weights_digest(result.net.backbone) == weights_digest(donor)
 
@@ -140,7 +140,7 @@ def test_a_setting_that_cannot_work_is_named(wrong, named):
 def test_auto_fits_the_weights():
     plain, given = TrainingConfig().resolved(480), TrainingConfig(weights="folder").resolved(480)
     assert (plain.backbone, plain.image_size_px, plain.width) == ("resnet18", 112, 0.5)
-    assert (given.backbone, given.image_size_px, given.width) == ("efficientnet_b0", 224, 1.0)
+    assert (given.backbone, given.image_size_px, given.width) == ("auto", 224, 1.0)
     assert TrainingConfig(backbone="efficientnet_b0").resolved(480).image_size_px == 224
 
 

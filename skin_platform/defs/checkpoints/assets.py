@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.core.references import CheckpointReference, DatasetReference
 from skin_platform.defs.checkpoints.config import TrainConfig
+from skin_platform.defs.checkpoints.ending import ended_well
 from skin_platform.defs.checkpoints.images import labelled_images, training_rows
-from skin_platform.defs.checkpoints.progress import teller
+from skin_platform.defs.checkpoints.progress import telling
 from skin_platform.defs.checkpoints.showing import checkpoint_report
 from skin_platform.defs.resources import StoresResource, Tracking
-from skin_platform.ml.config import ConfigError
 from skin_platform.version import code_version
 
 if TYPE_CHECKING:
@@ -32,22 +31,23 @@ def lesion_classifier(
 ) -> dg.MaterializeResult[CheckpointReference]:
     """A classifier trained on one dataset version: the file `skin/models/<run id>/model.ckpt`, tracked in MLflow."""
     from skin_platform.defs.checkpoints.recording import Recorder
+    from skin_platform.ml.backbones import preprocessing_of
     from skin_platform.ml.checkpoints import dump_checkpoint
     from skin_platform.ml.fit import fit
     from skin_platform.ml.pictures import training_curves
+    from skin_platform.ml.resume import Resumable
 
     opened = stores.open()
     recorder = Recorder(mlflow, opened, context.run_id, context.log.warning)
     train_rows, held_rows = training_rows(dataset, opened)
-    try:
-        settings = config.settings().resolved(len(train_rows))
-        preprocessing = Preprocessing(settings.image_size_px)
-        train, held = (labelled_images(part, dataset.labels, preprocessing, opened.cache) for part in (train_rows, held_rows))
+    with ended_well(context, opened.settings):
+        settings = config.settings(opened.settings.dataset.backbone).resolved(len(train_rows))
+        preprocessing = preprocessing_of(settings)
+        train, held = (labelled_images(part, dataset.labels, preprocessing, opened) for part in (train_rows, held_rows))
         context.log.info("training %s on %d images (%d held back), %d epochs at most",
                          settings.backbone, len(train_rows), len(held_rows), settings.epochs)
-        result = fit(train, held, len(dataset.labels), settings, preprocessing, teller(context, recorder.epoch))
-    except ConfigError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        result = fit(train, held, len(dataset.labels), settings, preprocessing, telling(context, recorder.epoch),
+                     Resumable(opened.settings.home.training, dataset.digest))
     provenance = {"dataset_digest": dataset.digest, "code_version": code_version(), "dagster_run_id": context.run_id,
                   "mlflow_run_id": recorder.run_id}
     checkpoint = dump_checkpoint(result, dataset.labels, preprocessing, provenance)

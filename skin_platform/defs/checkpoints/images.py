@@ -1,22 +1,19 @@
 """Images of a dataset, as the learner takes them."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
-from numpy.typing import NDArray
 
 from skin_platform.core.datasets import DatasetRow
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.core.references import DatasetReference
 from skin_platform.core.splits import straddling_groups
-from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from skin_platform.ml.fit import LabelledImages
+    from skin_platform.ml.examples import LabelledImages
 
 
 def training_rows(dataset: DatasetReference, stores: Stores) -> tuple[list[DatasetRow], list[DatasetRow]]:
@@ -32,14 +29,17 @@ def training_rows(dataset: DatasetReference, stores: Stores) -> tuple[list[Datas
 
 
 def labelled_images(
-    rows: Sequence[DatasetRow], labels: Sequence[str], preprocessing: Preprocessing, cache: ImageCache
+    rows: Sequence[DatasetRow], labels: Sequence[str], preprocessing: Preprocessing, stores: Stores
 ) -> "LabelledImages":
-    """The images of ``rows``, fetched through the verified cache and brought to the model's size."""
-    from skin_platform.ml.fit import LabelledImages
+    """The images of ``rows``: fetched through the verified cache and brought to the model's size when they are first asked
+    for, and kept on disk as pixels."""
+    from skin_platform.ml.examples import LabelledImages
+    from skin_platform.ml.pixel_files import PixelFile
+    from skin_platform.ml.pixels import StoredPixels
 
-    def one(row: DatasetRow) -> NDArray[np.uint8]:
-        return preprocessing.pixels(cache.image(row.sha256, row.s3_uri))
+    def read(position: int) -> bytes:
+        return stores.cache.image(rows[position].sha256, rows[position].s3_uri)
 
-    with ThreadPoolExecutor(4) as readers:
-        pixels = np.stack(list(readers.map(one, rows)))
+    file = PixelFile(stores.settings.home.pixels, preprocessing, stores.settings.skin_cache_bytes)
+    pixels = StoredPixels(file, [row.sha256 for row in rows], read, preprocessing)
     return LabelledImages(pixels, np.array([labels.index(row.label) for row in rows], dtype=np.int64))
