@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from skin_platform.core.cleaning import cleaned
-from skin_platform.storage.door import judge_bytes
+from skin_platform.storage.door import judge_bytes, rows_of
 from skin_platform.storage.ingest import store_images
 from skin_platform.storage.objects import ObjectStore
 from skin_platform_tests.core.pictures import jpeg, orientation, png
@@ -39,7 +39,7 @@ def _judged(root, files):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
         paths[name] = root / name
-        rows.append(judge_bytes(data, PurePosixPath(name), None, {"file_id": name, "reason": None}, RULES))
+        rows += rows_of([judge_bytes(data, PurePosixPath(name), None, {"file_id": name, "reason": None}, RULES)])
     return rows, paths
 
 
