@@ -45,7 +45,7 @@ def fingerprint(image: Image.Image) -> str:
 
 
 def fingerprints_of(squares: NDArray[np.uint8]) -> list[str]:
-    """The fingerprints of pictures as ``square`` gives them (n x FINE x FINE x 3), which is twice as fast as one by one.
+    """The fingerprints of pictures as ``square`` gives them (n x FINE x FINE x 3), worked out together.
 
     The picture inside black margins is taken as a square, whatever its proportions: a byte for how much structure it has,
     its luminance in 11x11 points relative to the strongest, its colour around the middle.

@@ -77,7 +77,7 @@ def admit_image(data: bytes, extension: str, limits: Limits) -> tuple[bytes, Ima
 
 
 def decode_image(data: bytes, extension: str, limits: Limits) -> Decoded | Refusal:
-    """The first half of ``judge_image``; ``described`` is the other, which is quicker for many images at once."""
+    """The first half of ``judge_image``; ``described`` is the other, for many images at once."""
     found = _cleaned_and_decoded(data, extension, limits)
     return found if isinstance(found, Refusal) else found[1]
 
