@@ -20,8 +20,8 @@ from skin_platform.serving.engine import Engine
 from skin_platform_tests.deployments import LABELS, Deployment, skin, small_delivery, spoil
 
 pytestmark = pytest.mark.slow
-ASSETS = ["raw/images", "objects/images", "metadata/lesions_data", "datasets/version", "checkpoints/lesion_classifier",
-          "checkpoints/evaluation", "bundles/lesion_classifier", "bundles/export"]
+ASSETS = ["raw/images", "objects/images", "metadata/lesions_data", "datasets/version", "datasets/profile",
+          "checkpoints/lesion_classifier", "checkpoints/evaluation", "bundles/lesion_classifier", "bundles/export"]
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +83,11 @@ def test_the_ui_shows_pictures_tables_and_digests(materialized):
 
 
 def test_digests_tie_each_asset_to_its_upstream(materialized, walked):
-    raw, objects, table, dataset, checkpoint, evaluation, bundle, export = (materialized[address] for address in ASSETS)
+    raw, objects, table, dataset, profile, checkpoint, evaluation, bundle, export = (materialized[name] for name in ASSETS)
     assert objects["landed_manifest_sha256"].value == raw["manifest_sha256"].value
     assert table["manifest_sha256"].value == objects["manifest_sha256"].value
     assert dataset["catalogue_digest"].value == table["trainable_digest"].value
+    assert profile["dataset_digest"].value == dataset["dataset_digest"].value
     assert checkpoint["dataset_digest"].value == dataset["dataset_digest"].value == walked.story["dataset_digest"]
     assert evaluation["checkpoint_sha256"].value == checkpoint["checkpoint_sha256"].value
     assert bundle["checkpoint_sha256"].value == checkpoint["checkpoint_sha256"].value
