@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skin_platform.core.near_duplicates import keys
+from skin_platform.core.near_duplicates import WAVE_BITS, keys
 from skin_platform.core.thumbnails import SIDE, distances, reduced, structure
 
 RINGS = 3  # of colour, ever wider around the middle
@@ -28,7 +28,7 @@ STRUCTURE_STEPS = 16  # a doubling
 COLOUR_STEPS = 100  # of a share of the luminance
 MAX_DIFFERENCE = 0.12  # 97 in 100 copies cropped by 3 % a side come as near, and 3 in 100,000 pairs of real lesions
 COLOUR_DOUBLES, STRUCTURE_DOUBLES = 8, 16  # steps that double a difference
-MAX_FACTOR = 2.0  # by which a difference may grow: 999 in 1000 copies are under 1.5, 92 in 100 pairs of others over 2
+MAX_FACTOR = 5.0  # by which a difference may grow: beyond it pictures are not compared point by point
 GAUGE_BITS, GAUGE_STEPS = 4, 4  # bits of a sketch for each byte of colour, and steps of colour a bit
 AT_ONCE = 1000  # pairs: what fits into a processor's cache
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -73,7 +73,7 @@ class Bands(NamedTuple):
 def bands_of(fingerprints: Rows) -> Bands:
     """At most 24 bands of each fingerprint (n x 128 bytes): what copies of a picture probably share one of.
 
-    Other pictures seldom do, and those that do mostly have a sketch that differs in more than ``MAX_SKETCH_DIFFERENCE`` bits:
+    Other pictures seldom do, and those that do mostly have another sketch:
     signs of its waves, and a gauge of its colours. Both are the same for all eight turns and mirrorings. None for a picture
     with hardly any structure: nothing could be found by it.
     """
@@ -87,7 +87,7 @@ def _bands(fingerprints: Rows, at: NDArray[np.int64]) -> Bands:
     some = fingerprints[at]
     band, sketch = keys(_planes(some))
     is_first = np.concatenate([np.ones((len(at), 1), np.bool_), band[:, 1:] != band[:, :-1]], axis=1)
-    colour = np.bitwise_or.reduce(GAUGE[some[:, -2 * RINGS :]] << np.arange(40, 64, GAUGE_BITS, dtype=np.uint64), axis=1)
+    colour = np.bitwise_or.reduce(GAUGE[some[:, -2 * RINGS :]] << np.arange(WAVE_BITS, 64, GAUGE_BITS, dtype=np.uint64), axis=1)
     return Bands(np.repeat(at, is_first.sum(axis=1)), band[is_first].astype(np.uint32), (sketch | colour[:, None])[is_first])
 
 

@@ -24,12 +24,13 @@ PROFILE = (0.9, 0.65, 0.4, 0.15)  # middle radii of rings that are brighter or d
 NOISE = np.array([1.0, 0.62, 0.47, 0.35, 0.29, 0.23, 0.19, 0.61, 0.45, 0.31, 0.24, 1.09])  # seen on crops of 3 to 5 % a side
 CROPPED = (1.0, 0.93)
 WEAK_SIGNS = 2  # of which one at a time is turned over
-MAX_SKETCH_DIFFERENCE = 12  # bits of 64 between sketches; 998 in 1000 copies that share a key differ by less
+MAX_DIFFERENCE = 12  # bits between sketches; 998 in 1000 copies that share a key differ by less
 
 KEY_WAVES = np.concatenate([waves for *_, waves in KEY_RINGS])
 SKETCH_WAVES = np.concatenate([waves for *_, waves in SKETCH_RINGS])
 SWINGS = np.concatenate([KEY_WAVES, SKETCH_WAVES])  # a turn
 KEY_BITS, SKETCH_BITS = len(KEY_WAVES), len(SKETCH_WAVES)  # of the real parts, and as many of the imaginary ones
+WAVE_BITS = 2 * SKETCH_BITS + len(PROFILE)  # of a sketch; those above them gauge colours
 WAVES_OF = blocks([
     *(Ring(*ring, is_real=is_real, scale=scale) for scale, is_real in product(CROPPED, (True, False)) for ring in KEY_RINGS),
     *(Ring(*ring, is_real=is_real, is_raised=True) for is_real in (True, False) for ring in SKETCH_RINGS),

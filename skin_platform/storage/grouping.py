@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
 from skin_platform.core.groups import joined
-from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
+from skin_platform.core.near_duplicates import MAX_DIFFERENCE, WAVE_BITS
 
 AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB
 MAX_CROWD = 3000  # images of a band that others are told from by their sketches: a million real lesions have some hundred
 MAX_LIKELY = 50  # images, those of the nearest sketches, that one is compared with: a crowd is no million pairs
+# bits in which the sketches of ``a`` and ``b`` differ; where hardly a wave does, colours may (another white balance)
+DIFFERENCE = f"least(bit_count(xor(a.sketch, b.sketch)), 4 * bit_count(xor(a.sketch, b.sketch) & {(1 << WAVE_BITS) - 1}))"
 NEARBY = "SELECT band, sketch, image_key FROM metadata.bands WHERE band IN (SELECT band FROM new_bands)"
 CROWDED = f"SELECT band FROM nearby GROUP BY band HAVING count(*) > {MAX_CROWD}"
 TOO_MANY = f"""
@@ -27,11 +29,11 @@ QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) > {MAX_CROWD}
 """
 LIKELY = f"""
 WITH nearest AS (
-    SELECT n.image_key, o.image_key AS other_key, min(bit_count(xor(n.sketch, o.sketch))) AS difference
-    FROM new_bands n JOIN nearby o USING (band)
-    WHERE n.image_key <> o.image_key AND bit_count(xor(n.sketch, o.sketch)) <= {MAX_SKETCH_DIFFERENCE}
-    GROUP BY n.image_key, o.image_key
-    QUALIFY row_number() OVER (PARTITION BY n.image_key ORDER BY difference, other_key) <= {MAX_LIKELY}
+    SELECT a.image_key, b.image_key AS other_key, min({DIFFERENCE}) AS difference
+    FROM new_bands a JOIN nearby b USING (band)
+    WHERE a.image_key <> b.image_key AND {DIFFERENCE} <= {MAX_DIFFERENCE}
+    GROUP BY a.image_key, b.image_key
+    QUALIFY row_number() OVER (PARTITION BY a.image_key ORDER BY difference, other_key) <= {MAX_LIKELY}
 )
 SELECT DISTINCT least(image_key, other_key) AS image_key, greatest(image_key, other_key) AS other_key FROM nearest
 """

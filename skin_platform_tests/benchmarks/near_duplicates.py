@@ -18,8 +18,8 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, fingerprint
-from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
-from skin_platform.storage.grouping import look_up
+from skin_platform.core.near_duplicates import MAX_DIFFERENCE
+from skin_platform.storage.grouping import DIFFERENCE, look_up
 from skin_platform_tests.benchmarks.figures import Row, at_most, options, tell
 from skin_platform_tests.benchmarks.made_up import made_up
 from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real, rows_of
@@ -140,11 +140,11 @@ def likely(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Whether pictures share a band with those of the same row (n x BYTES each), with sketches near enough to be compared."""
     found = np.zeros(len(first), dtype=np.bool_)
     with duckdb.connect() as db:
-        for name, rows in (("one", bands_of(first)), ("other", bands_of(second))):
+        for name, rows in (("a", bands_of(first)), ("b", bands_of(second))):
             db.register(f"arrow_{name}", pa.table(rows._asdict()))
             db.execute(f"CREATE TEMP TABLE {name} AS FROM arrow_{name}")
-        shared = db.execute('SELECT DISTINCT "of" FROM one JOIN other USING ("of", band) '
-                            f"WHERE bit_count(xor(one.sketch, other.sketch)) <= {MAX_SKETCH_DIFFERENCE}").fetchnumpy()
+        shared = db.execute('SELECT DISTINCT "of" FROM a JOIN b USING ("of", band) '
+                            f"WHERE {DIFFERENCE} <= {MAX_DIFFERENCE}").fetchnumpy()
     found[shared["of"]] = True
     return found
 

@@ -21,9 +21,13 @@ def main() -> None:
             manifest = f"batches/{delivery.batch_id}/manifest.parquet"
             stores.lesions.replace_batch(delivery.batch_id, _manifests(stores).read_manifest(manifest))
             stores.catalogue.publish(stores.lesions, now())
-    # not ru_maxrss, which a process inherits from the one that started it
+    print(json.dumps({"peak_mb": peak_mb()}))
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held; not ru_maxrss, which a process inherits from the one that started it."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    print(json.dumps({"peak_mb": int(status.partition("VmHWM:")[2].split()[0]) / 1024}))
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _manifests(stores: Stores):  # type: ignore[no-untyped-def]

@@ -21,6 +21,7 @@ from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.benchmarks.figures import Row, at_most, in_turns, median
 from skin_platform_tests.benchmarks.landed import delivery_of, write_landed_files, write_small_jpegs
 from skin_platform_tests.benchmarks.manifests import LABELS, made_up_manifest
+from skin_platform_tests.benchmarks.peak_memory import peak_mb
 from skin_platform_tests.benchmarks.transfers import ingest_delivery, now
 
 SMALL, MIDDLE = 10_000, 100_000
@@ -134,7 +135,8 @@ def many_rows(folder: Path, rows: int) -> list[Row]:
             Row(f"training query (a split and label, a third of the rows) at {rows:,}, against at {SMALL:,}, seconds",
                 median(asked["many"]), median(asked["few"]), median(asked["many"]) / median(asked["few"])),
             Row(f"rebuild of {rows:,} rows, against {SMALL:,}, seconds", many.rebuild_seconds, few.rebuild_seconds,
-                many.rebuild_seconds / few.rebuild_seconds)]
+                many.rebuild_seconds / few.rebuild_seconds),
+            Row(f"the most memory held up to here, {rows:,} rows and both catalogues included, MB", peak_mb())]
 
 
 def memory(folder: Path) -> Row:

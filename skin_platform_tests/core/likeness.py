@@ -1,9 +1,11 @@
 """Likeness of pictures, asked in the way of the catalogue: fingerprints as text, bands first, then pairs."""
 
+import duckdb
 import numpy as np
 
 from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
-from skin_platform.core.near_duplicates import MAX_SKETCH_DIFFERENCE
+from skin_platform.core.near_duplicates import MAX_DIFFERENCE
+from skin_platform.storage.grouping import DIFFERENCE
 
 
 def rows_of(*fingerprints: str) -> Rows:
@@ -20,7 +22,10 @@ def bands_with_sketches(fingerprint: str) -> dict[int, int]:
 def likely(one: str, other: str) -> bool:
     """Whether two pictures share a band and have sketches near enough to be compared."""
     first, second = bands_with_sketches(one), bands_with_sketches(other)
-    return any((first[band] ^ second[band]).bit_count() <= MAX_SKETCH_DIFFERENCE for band in first.keys() & second.keys())
+    shared = [(first[band], second[band]) for band in first.keys() & second.keys()]
+    question = f"SELECT {DIFFERENCE} FROM (SELECT ?::UBIGINT AS sketch) a, (SELECT ?::UBIGINT AS sketch) b"
+    with duckdb.connect() as db:
+        return any(db.execute(question, pair).fetchall()[0][0] <= MAX_DIFFERENCE for pair in shared)
 
 
 def alike(one: str, other: str) -> bool:

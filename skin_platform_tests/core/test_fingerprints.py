@@ -78,6 +78,14 @@ def test_a_picture_that_is_nearly_the_same_on_all_sides_is_found_when_turned(tur
     assert alike(original, copy)
 
 
+def test_a_copy_of_another_white_balance_is_found(pictures):
+    for picture in pictures[:4]:
+        red, green, blue = picture.split()
+        copy = Image.merge("RGB", (red, green, blue.point(lambda value: value * 0.85)))
+        assert likely(fingerprint(picture), fingerprint(copy))
+        assert alike(fingerprint(picture), fingerprint(copy))
+
+
 @pytest.mark.parametrize("image", [
     Image.new("RGB", (300, 200), (200, 150, 140)),
     Image.new("L", (16, 16)),
