@@ -19,8 +19,9 @@ from skin_platform.core.near_duplicates import MAX_DIFFERENCE, WAVE_BITS
 AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB
 MAX_CROWD = 3000  # images of a band that others are told from by their sketches: a million real lesions have some hundred
 MAX_LIKELY = 50  # images, those of the nearest sketches, that one is compared with: a crowd is no million pairs
+WAVES = (1 << WAVE_BITS) - 1
 # bits in which the sketches of ``a`` and ``b`` differ; where hardly a wave does, colours may (another white balance)
-DIFFERENCE = f"least(bit_count(xor(a.sketch, b.sketch)), 4 * bit_count(xor(a.sketch, b.sketch) & {(1 << WAVE_BITS) - 1}))"
+DIFFERENCE = f"least(bit_count(xor(a.sketch, b.sketch)), 4 * bit_count(xor(a.sketch, b.sketch) & {WAVES})::INTEGER)"
 NEARBY = "SELECT band, sketch, image_key FROM metadata.bands WHERE band IN (SELECT band FROM new_bands)"
 CROWDED = f"SELECT band FROM nearby GROUP BY band HAVING count(*) > {MAX_CROWD}"
 TOO_MANY = f"""

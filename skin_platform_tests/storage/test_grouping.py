@@ -10,7 +10,7 @@ from PIL import Image
 from skin_platform.core.fingerprints import fingerprint
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import content_digest
-from skin_platform.storage.grouping import MAX_LIKELY
+from skin_platform.storage.grouping import DIFFERENCE, MAX_LIKELY
 from skin_platform.storage.lesions import LesionsTable
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
@@ -104,3 +104,10 @@ def test_a_crowd_that_looks_alike_is_one_group_and_costs_no_pair_of_each_two(pri
     with duckdb.connect(str(tmp_path / "skin.duckdb")) as db:
         [(pairs,)] = db.execute("SELECT count(*) FROM metadata.near_duplicates").fetchall()
     assert pairs <= 2 * MAX_LIKELY * len(crowd)
+
+
+def test_sketches_of_other_pictures_differ_by_the_bits_that_differ():
+    question = f"SELECT {DIFFERENCE} FROM (SELECT ?::UBIGINT AS sketch) a, (SELECT 0::UBIGINT AS sketch) b"
+    with duckdb.connect() as db:
+        for sketch, bits in ((2**64 - 1, 64), (2**40 - 1, 40), (2**64 - 2**40, 0), (2**64 - 2**38, 8), (7, 3)):
+            assert db.execute(question, [sketch]).fetchall() == [(bits,)]
