@@ -167,12 +167,12 @@ def growth(base: np.ndarray) -> list[Row]:
             lookup.add(new)
             times.append(time.process_time() - started)
         seconds.append(median(times))
-        print(f"{size:>7} there: {BATCH} new in {seconds[-1]:.3f} CPU s, {lookup.sharing() / BATCH:.1f} share a band with "
-              f"an image, {lookup.candidates / TURNS / BATCH:.2f} are compared with it, largest bucket {lookup.largest_bucket()}")
+        print(f"{size:>7} there: {BATCH} new, {seconds[-1]:.3f} CPU s, {lookup.sharing() / BATCH:.1f} share a band with an "
+              f"image, {lookup.candidates / TURNS / BATCH:.2f} are compared with it, largest bucket {lookup.largest_bucket()}")
     whole = [size / BATCH * (seconds[0] + there) / 2 for size, there in zip(SIZES, seconds, strict=True)]
     print("  ".join(f"{size} images one batch after another: {cost:.1f} s" for size, cost in zip(SIZES, whole, strict=True)))
     exponent = math.log10(whole[2] / whole[1])
-    rows = [Row(f"CPU seconds for {BATCH} new when {size} are there", there) for size, there in zip(SIZES, seconds, strict=True)]
+    rows = [Row(f"CPU seconds for {BATCH} new, {size} there", there) for size, there in zip(SIZES, seconds, strict=True)]
     what = "growth of the whole from 10,000 to 100,000, estimated from batches, exponent (1 linear, 2 quadratic)"
     return [*rows, at_most(what, exponent, None, MOST_GROWTH)]
 
