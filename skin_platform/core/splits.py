@@ -151,9 +151,9 @@ def _release(fixed: Codes, before: Codes, is_there: NDArray[np.bool_], policy: S
     A locked split is not worth it (it stays empty, with a note), and what was delivered into it is not taken out of it.
     """
     names = policy.names
-    empty = [split for split in range(min(2, len(names)))
-             if policy.fractions[names[split]] > 0 and not (is_there & (fixed == split)).any()]
-    if not empty or (is_there & (fixed == NONE)).any():
+    empty = [split for split, name in enumerate(names)
+             if policy.fractions[name] > 0 and not (is_there & (fixed == split)).any()]
+    if not set(empty) & {0, 1} or (is_there & (fixed == NONE)).any():
         return ""
     givers = [split for split, name in enumerate(names) if name != policy.locked] if 0 in empty else [0]
     freed = is_there & (before == NONE) & np.isin(fixed, givers)
@@ -161,4 +161,4 @@ def _release(fixed: Codes, before: Codes, is_there: NDArray[np.bool_], policy: S
         return ""
     fixed[freed] = NONE
     told = ", ".join(names[split] for split in empty)
-    return f"nothing was delivered for {told}: its share was held back from the rest ({int(freed.sum())} group(s))"
+    return f"nothing was delivered for {told}: held back from the rest by share ({int(freed.sum())} group(s) shared out)"

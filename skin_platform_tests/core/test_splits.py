@@ -168,7 +168,7 @@ def test_of_a_delivery_that_is_all_train_a_part_is_held_back_with_a_note():
     found = assigned(rows, FRACTIONS)
     assert Counter((row.label, found.split_of[row.sha256]) for row in rows) == {
         ("a", "train"): 40, ("a", "val"): 10, ("b", "train"): 8, ("b", "val"): 2}
-    assert "nothing was delivered for val: its share was held back from the rest (60 group(s))" in found.notes
+    assert "nothing was delivered for val: held back from the rest by share (60 group(s) shared out)" in found.notes
 
 
 def test_a_delivered_train_and_val_stay_whole_and_the_locked_split_stays_empty_with_a_note():

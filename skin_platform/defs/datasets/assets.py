@@ -13,8 +13,10 @@ from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.showing import table
 from skin_platform.storage.datasets import OvertakenError, manifest_key
 from skin_platform.storage.manifests import counted
+from skin_platform.storage.stores import Stores
 
 DATASETS_POOL = "datasets"  # a version takes its splits from the one before: one is made at a time
+TRIES = 3
 COLUMNS = ("label", "split", "images", "groups")
 
 
@@ -25,15 +27,7 @@ COLUMNS = ("label", "split", "images", "groups")
 def version(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[DatasetReference]:
     """An immutable manifest of images, labels, groups and splits, named by its digest. No group is in two splits."""
     opened = stores.open()
-    try:
-        offer = _trainable(make_offer(opened))
-        digest = freeze(opened, offer, context.run_id)
-    except OvertakenError as error:  # somebody else's version came first: its splits count
-        context.log.warning("%s; made anew from it", error)
-        offer = _trainable(make_offer(opened))
-        digest = freeze(opened, offer, context.run_id)
-    except ValueError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    offer, digest = _frozen(opened, context)
     for note in offer.split.notes:
         context.log.warning(note)
     frozen, manifest = opened.datasets.version(digest), offer.split.manifest
@@ -46,6 +40,19 @@ def version(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mat
         "moved": len(offer.split.moves), "moved_images": table(offer.split.moves.to_pylist(), offer.split.moves.column_names),
         "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in offer.split.notes) or "none"),
     })
+
+
+def _frozen(stores: Stores, context: dg.AssetExecutionContext) -> tuple[Offer, str]:
+    """What was frozen, and its digest; begun anew where somebody else's version came first, whose splits count."""
+    for _ in range(TRIES):
+        try:
+            offer = _trainable(make_offer(stores))
+            return offer, freeze(stores, offer, context.run_id)
+        except OvertakenError as error:
+            context.log.warning("%s; begun anew from it", error)
+        except ValueError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+    raise dg.Failure(f"other versions were frozen meanwhile, {TRIES} times in a row: run it again")
 
 
 def _trainable(offer: Offer | None) -> Offer:
