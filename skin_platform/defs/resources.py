@@ -4,7 +4,6 @@ Here: the stores and MLflow. Secrets are read from the environment when a resour
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from skin_platform.defs.tracking_database import EXPERIMENT
 from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.stores import Stores, prepare_home
 
 if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
 
-EXPERIMENT = "lesion_classifier"
-PATIENCE = {  # with MLflow's own values a training would wait some minutes for a server that is down
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -51,13 +48,11 @@ class Tracking:
 
 
 @dg.resource(
-    config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "artifacts": str},
+    config_schema={"experiment_name": str, "mlflow_tracking_uri": str},
     description="An MLflow run for each Dagster run, through dagster-mlflow",
 )
 def mlflow_run(context: dg.InitResourceContext) -> Iterator[Tracking]:
     """``dagster-mlflow``'s tracking resource, imported only where a run needs it; its legacy interface stays in here."""
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
@@ -75,14 +70,11 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator[Tracking]:
 def _begun(context: dg.InitResourceContext) -> "MlFlow":
     import mlflow
 
-    from skin_platform.defs.tracking_database import make_tracking_database
+    from skin_platform.defs.tracking_database import experiment_in
 
-    config = context.resource_config
-    make_tracking_database(config["mlflow_tracking_uri"])
-    mlflow.set_tracking_uri(config["mlflow_tracking_uri"])
-    if mlflow.get_experiment_by_name(config["experiment_name"]) is None:
-        location = Path(config["artifacts"]).as_uri() if config["artifacts"] else None
-        mlflow.create_experiment(config["experiment_name"], artifact_location=location)
+    uri = context.resource_config["mlflow_tracking_uri"]
+    experiment_in(uri)
+    mlflow.set_tracking_uri(uri)
     _end_open_runs()  # MLflow would hand out a run that an earlier Dagster run of this process left open
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -108,11 +100,9 @@ def default_resources(settings: Settings) -> dict[str, Any]:
     from skin_platform.defs.references import ReferenceIOManager
 
     stores = StoresResource(home=str(settings.home.root))
-    # a tracking server keeps its own artifacts; on SQLite they lie beside the database
-    artifacts = "" if settings.mlflow_tracking_uri else str(settings.home.mlflow / "artifacts")
     return {
         "stores": stores,
         "io_manager": ReferenceIOManager(stores=stores),
         "mlflow": mlflow_run.configured(
-            {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": settings.mlflow_uri, "artifacts": artifacts}),
+            {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": settings.mlflow_uri}),
     }

@@ -1,10 +1,29 @@
-"""MLflow's own database: made whole or not at all."""
+"""MLflow's own database, made whole or not at all, and the experiment in it."""
 
 import fcntl
 import os
 from pathlib import Path
 
 SQLITE = "sqlite:///"
+EXPERIMENT = "lesion_classifier"
+PATIENCE = {  # with MLflow's own values a training would wait some minutes for a server that is down
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+def experiment_in(uri: str) -> str:
+    """The id of our experiment at ``uri``, made where there is none; its artifacts lie beside an SQLite database, else where
+    the server keeps its own. Raises ``MlflowException`` or ``OSError`` where MLflow does not answer."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    make_tracking_database(uri)
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    beside = (Path(uri.removeprefix(SQLITE)).parent / "artifacts").as_uri() if uri.startswith(SQLITE) else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=beside))
 
 
 def make_tracking_database(uri: str) -> None:

@@ -12,11 +12,12 @@ from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from mlflow import MlflowClient, MlflowException
+from mlflow import MlflowException
 
 from skin_platform.core.references import CheckpointReference, DatasetReference
 from skin_platform.defs.checkpoints.tracking import FitRecord, epoch_metrics, new_run, tell_fit, tell_scores
-from skin_platform.defs.resources import EXPERIMENT, Tracking
+from skin_platform.defs.resources import Tracking
+from skin_platform.defs.tracking_database import experiment_in
 from skin_platform.storage.stores import Stores
 
 FAULTS = (MlflowException, OSError)  # MLflow's own, and those of the network and the file system under it
@@ -94,7 +95,7 @@ def tell_waiting(stores: Stores) -> list[tuple[str, str]]:
 def silence(stores: Stores) -> str:
     """Why MLflow cannot be told now; empty where it answers."""
     try:
-        MlflowClient(tracking_uri=stores.settings.mlflow_uri).search_experiments(max_results=1)
+        experiment_in(stores.settings.mlflow_uri)
     except FAULTS as error:
         return _silent(stores, _first_line(error))
     return ""
@@ -103,7 +104,7 @@ def silence(stores: Stores) -> str:
 def _tell_fit(stores: Stores, record: FitRecord) -> str:
     uri = stores.settings.mlflow_uri
     if not record.run_id:
-        record = replace(record, run_id=new_run(uri, EXPERIMENT, record))
+        record = replace(record, run_id=new_run(uri, record))
         stores.unrecorded.keep("fit", record.run_key, asdict(record))  # a second attempt goes on with this run
     tell_fit(uri, record, stores.models.read(record.checkpoint_key, record.checkpoint_sha256))
     stores.unrecorded.told("fit", record.run_key, record.run_id)
@@ -127,10 +128,11 @@ def _dataset(dataset: DatasetReference, stores: Stores) -> dict[str, str]:
 
 
 def _silent(stores: Stores, fault: str) -> str:
-    """Who does not answer, without the password that its address may hold."""
-    parts = urlsplit(stores.settings.mlflow_uri)
-    where = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else stores.settings.mlflow_uri
-    return f"MLflow at {where} does not answer ({fault})"
+    """Who does not answer and why, without the password that its address may hold."""
+    uri = stores.settings.mlflow_uri
+    secret = urlsplit(uri).netloc.rpartition("@")[0]
+    told = f"MLflow at {uri} does not answer ({fault})"
+    return told.replace(f"{secret}@", "") if secret else told
 
 
 def _first_line(error: BaseException) -> str:

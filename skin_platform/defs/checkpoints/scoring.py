@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from skin_platform.core.answers import softmax
 from skin_platform.core.calibration import Calibration, calibrate, cross_scaled
-from skin_platform.core.datasets import DatasetRow, dataset_digest
+from skin_platform.core.datasets import DatasetRow
 from skin_platform.core.references import CheckpointReference
 from skin_platform.storage.openings import Opening
 from skin_platform.storage.stores import Stores
@@ -42,20 +42,21 @@ def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, 
     words = stores.settings.dataset
     rows = stores.datasets.read(reference.dataset.digest)
     held = [row for row in rows if row.split == words.validation_split]
-    locked = [row for row in rows if row.split == words.locked_split]
+    locked = [row for row in rows if row.split == reference.dataset.locked_split]
     logits, targets = _logits(loaded, held, stores)
     calibration = calibrate(logits, targets, words.conformal_coverage)
     validation = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in held],
                           cross_scaled(logits, targets))
-    if not locked or words.locked_split is None:
+    if not locked:
         return Scores(words.validation_split, validation, validation, calibration, 0)
     openings = stores.openings.record(Opening(
-        dataset_digest=reference.dataset.digest, split=words.locked_split, locked_digest=dataset_digest(locked),
-        checkpoint_sha256=reference.sha256, by=run_id, why="evaluation", at=datetime.now(UTC).isoformat()))
+        dataset_digest=reference.dataset.digest, split=reference.dataset.locked_split,
+        locked_digest=reference.dataset.locked_digest, checkpoint_sha256=reference.sha256, by=run_id, why="evaluation",
+        at=datetime.now(UTC).isoformat()))
     logits, targets = _logits(loaded, locked, stores)
     report = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in locked],
                       softmax(logits, calibration.temperature))
-    return Scores(words.locked_split, report, validation, calibration, openings)
+    return Scores(reference.dataset.locked_split, report, validation, calibration, openings)
 
 
 def _logits(

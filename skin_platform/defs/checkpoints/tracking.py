@@ -20,6 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from skin_platform.defs.tracking_database import experiment_in
 from skin_platform.ml.checkpoints import load_checkpoint
 from skin_platform.ml.export import INPUT, OUTPUT, to_onnx
 from skin_platform.ml.pictures import confusion_matrix, training_curves
@@ -49,12 +50,10 @@ class FitRecord:
     checkpoint_sha256: str
 
 
-def new_run(uri: str, experiment: str, record: FitRecord) -> str:
+def new_run(uri: str, record: FitRecord) -> str:
     """Begin the run of a fit that is over; returns its id."""
-    client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(experiment)
-    identity = found.experiment_id if found else client.create_experiment(experiment)
-    run = client.create_run(identity, start_time=record.started_ms, tags=dict(record.tags), run_name="train_now")
+    run = MlflowClient(tracking_uri=uri).create_run(
+        experiment_in(uri), start_time=record.started_ms, tags=dict(record.tags), run_name="train_now")
     return str(run.info.run_id)
 
 
