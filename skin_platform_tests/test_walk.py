@@ -40,7 +40,7 @@ def test_the_story_tells_what_the_contract_names(walked):
     story = walked.story
     assert story["labels"] == list(LABELS)
     assert [name for name in story["stages"] if "/" in name] == ASSETS
-    assert set(story["metrics"]) == {"accuracy", "macro_f1"}
+    assert set(story["metrics"]) == {"split", "n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval"}
     assert story["answer"]["label"] in LABELS
     assert story["trace"]["prediction_id"] == story["answer"]["prediction_id"]
     assert story["trace"]["dataset_images"] == story["images"]
