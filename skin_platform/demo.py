@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from skin_platform.client import SkinClient
-from skin_platform.core.layout import TABLE_NAMES, decoded, labels_delivered, read_table
+from skin_platform.core.delivery_tables import decoded, is_table, labels_delivered, read_table
 from skin_platform.dataset_config import render_dataset_config
 from skin_platform.defs.listening import Told, Walked
 from skin_platform.defs.walk import instance_in, walk_batches, walk_training
@@ -101,13 +101,14 @@ def _adopt_labels(folder: Path, settings: Settings, tell: Callable[[Told], None]
     if not folder.is_dir():
         raise DemoError(f"{folder} is no folder")
     vocabulary = settings.dataset.vocabulary
-    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in LandingFolder(folder).scan()]
+    place = LandingFolder(folder)
+    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in place.scan()]
     tables = {}
     for file in files:
-        if file.name.lower() in TABLE_NAMES:
+        if is_table(file.name):
             try:
-                tables[file] = read_table(decoded((folder / file).read_bytes()), vocabulary)
-            except ValueError as error:
+                tables[file] = read_table(decoded(place.read(str(file))[1]), vocabulary)
+            except (OSError, ValueError) as error:
                 # folders would do as labels, but the table may hold better ones, and the patients
                 raise DemoError(f"{folder / file} cannot be used: {error}. Mend it, or take it out of the folder") from None
     labels = labels_delivered(files, tables, vocabulary)

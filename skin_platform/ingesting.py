@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from skin_platform.core.batches import Delivery, SeenFile
-from skin_platform.core.layout import Placed, is_table
+from skin_platform.core.delivery_tables import is_table
+from skin_platform.core.layout import Placed
 from skin_platform.core.layout import place as placed_at
 from skin_platform.defs.listening import Told
 from skin_platform.defs.walk import instance_in, walk_batches

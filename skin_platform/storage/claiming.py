@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from skin_platform.core.batches import Delivery, SeenFile, first_batch_id, in_order, next_batch_id
-from skin_platform.core.layout import is_table
+from skin_platform.core.delivery_tables import is_table
 from skin_platform.storage.landing import folders_of, look
 from skin_platform.storage.ledger import ClaimedMeanwhileError, LandingLedger
 from skin_platform.storage.places import Place, name_in

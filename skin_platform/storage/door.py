@@ -5,12 +5,13 @@ Here: putting together what the rules say. Not here: the rules (``core.images``,
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from skin_platform.core.decoding import Decoded
+from skin_platform.core.delivery_tables import TableRow
 from skin_platform.core.images import ImageFacts, Limits, Refusal, decode_image, described
 from skin_platform.core.layout import Misplaced, Placed, Vocabulary, place
 from skin_platform.core.lesions import ATTRIBUTES
@@ -35,7 +36,7 @@ class Inside:
 
 
 def judge_bytes(
-    data: bytes, name: PurePosixPath, row: Mapping[str, str] | None, blank: dict[str, Any], rules: DoorRules
+    data: bytes, name: PurePosixPath, row: TableRow | None, blank: dict[str, Any], rules: DoorRules
 ) -> Inside | dict[str, Any]:
     """One file: placed, then decoded; the manifest row where it is refused, with the first reason that holds."""
     placed = place(name, row, rules.vocabulary)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.core.cleaning import cleaned
+from skin_platform.core.delivery_tables import TableRow
 from skin_platform.core.layout import Misplaced, composed
 from skin_platform.core.layout import place as placed_at
 from skin_platform.core.lesions import object_key
@@ -75,7 +76,7 @@ def judge_delivery(
 
 
 def _judged_ahead(
-    files: Sequence[SeenFile], judge: Callable[[Sequence[SeenFile], Sequence[Mapping[str, str] | None]], list[Judged]],
+    files: Sequence[SeenFile], judge: Callable[[Sequence[SeenFile], Sequence[TableRow | None]], list[Judged]],
     tables: Tables, place: Place,
 ) -> Iterator[Judged]:
     """The verdicts in order, of ``AT_ONCE`` files ahead; few files are shared out among all readers."""
@@ -97,7 +98,7 @@ def _judged_ahead(
 
 def _judge(
     delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, files: Sequence[SeenFile],
-    rows: Sequence[Mapping[str, str] | None],
+    rows: Sequence[TableRow | None],
 ) -> list[Judged]:
     """Some files, each read once; no more than one is held in memory."""
     names = [name_in(place, file.path) for file in files]
@@ -108,7 +109,7 @@ def _judge(
 
 def _look(
     delivery: Delivery, rules: DoorRules, earlier: Mapping[str, dict[str, Any]], place: Place, name: str, file: SeenFile,
-    row: Mapping[str, str] | None,
+    row: TableRow | None,
 ) -> Inside | dict[str, Any]:
     blank = _blank_row(name, delivery, rules)
     former = earlier.get(blank["file_id"])
@@ -124,7 +125,7 @@ def _look(
     return judge_bytes(data, PurePosixPath(name), row, blank, rules)
 
 
-def _in_full(name: str, judged: Mapping[str, Any], row: Mapping[str, str] | None, rules: DoorRules) -> str | None:
+def _in_full(name: str, judged: Mapping[str, Any], row: TableRow | None, rules: DoorRules) -> str | None:
     """The reason with delivered words, where the file is refused for its place."""
     if not judged["reason"]:
         return None

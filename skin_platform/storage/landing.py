@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from skin_platform.core.batches import SeenFile, in_order, is_from_the_future, is_settled
-from skin_platform.core.layout import is_table
+from skin_platform.core.delivery_tables import is_table
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.places import Place, name_in
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import obstore
 
 from skin_platform.core.batches import SeenFile
-from skin_platform.core.layout import is_table
+from skin_platform.core.delivery_tables import is_table
 from skin_platform.storage.faults import StorageError, translated
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.places import HIDDEN

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from skin_platform.core.batches import SeenFile
-from skin_platform.core.layout import is_table
+from skin_platform.core.delivery_tables import is_table
 
 logger = logging.getLogger(__name__)
 HIDDEN = (".", "__MACOSX")  # what archives and operating systems leave behind

@@ -195,13 +195,6 @@ def test_a_table_names_its_files_from_its_own_folder_and_the_nearest_counts(root
         "one/img/a.jpg": None, "two/a.jpg": None, "x.jpg": "listed in the table, but not delivered"}
 
 
-def test_of_two_tables_manifest_csv_has_the_last_word(root, ledger):
-    drop(root, {"a.jpg": jpeg(1), "Manifest.csv": b"file,label\na.jpg,nevus\n",
-                "metadata.csv": "file,label,age\na.jpg,Mélanome à voir,7\n".encode()})
-    _, [item] = landed(root, ledger)
-    assert (item.row["label"], item.row["age"]) == ("nevus", "7")
-
-
 @pytest.mark.parametrize("table", [
     b"\xff\xfe\x00f\x00i", b"datei,befund\n", b"file,label\na.jpg," + b"x" * 200_000],
     ids=["UTF-16", "no file column", "a cell beyond measure"])

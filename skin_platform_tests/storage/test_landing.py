@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from skin_platform.core.layout import is_table
+from skin_platform.core.delivery_tables import is_table
 from skin_platform.storage.landing import look
 from skin_platform.storage.ledger import LandingLedger, OpenBatch
 from skin_platform.storage.places import LandingFolder
