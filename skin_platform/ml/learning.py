@@ -13,9 +13,10 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.allocator import keep_freed_memory
@@ -63,9 +64,12 @@ def learn(lesson: Lesson, hooks: Hooks, share: Share) -> Learnt:
     steps = config.epochs * len(order)
     module = LesionClassifier(lesson.net, config, lesson.preprocessing,
                               _class_weights(lesson.train.targets, lesson.classes, config), steps)
+    module.train()  # Lightning leaves the mode as it finds it, and features were computed in eval mode
     course = Course(hooks.on_epoch, len(lesson.train.targets), config)
     trainer = _trainer(config, steps, share, [
-        course, EMAWeightAveraging(decay=_decay(config, steps), use_buffers=True), Saving(lesson.file, config.save_seconds),
+        # Lightning's own EMA averages by a formula that changes even what stands still, a frozen backbone, in the last bit
+        course, WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(_decay(config, steps))),
+        Saving(lesson.file, config.save_seconds),
         ProgressTeller(hooks.on_progress, steps, config.epochs, config.batch_size)])
     path = None
     if lesson.done is not None and lesson.file is not None:
