@@ -34,8 +34,8 @@ serve: setup  ## serve the current bundle at http://127.0.0.1:8000
 mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
 	@$(BIN)/skin mlflow
 
-test: setup  ## run all tests
-	@$(BIN)/python -m pytest
+test: setup  ## run all tests, in a process for each core
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## ruff, mypy, import contracts, Dagster's own validation
 	@$(BIN)/ruff check .
