@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from skin_platform.core.consent import ConsentWords
 from skin_platform.core.layout import Vocabulary, composed
 
 
@@ -46,6 +47,36 @@ class BackboneConfig(BaseModel):
         return self
 
 
+class ConsentConfig(BaseModel):
+    """What the values of the column ``consent`` mean; a bare yes or no, which YAML takes for a truth value, is a word here."""
+
+    model_config = ConfigDict(extra="forbid")
+    refused: list[str] = list(ConsentWords.refused)
+    given: list[str] = list(ConsentWords.given)
+    renewed: list[str] = list(ConsentWords.renewed)
+
+    @field_validator("refused", "given", "renewed", mode="before")
+    @classmethod
+    def _words(cls, values: object) -> object:
+        words = {True: ["yes", "true"], False: ["no", "false"]}
+        parts = [words[value] if isinstance(value, bool) else [str(value).strip().lower()] for value in values] \
+            if isinstance(values, list) else values
+        return list(dict.fromkeys(word for part in parts for word in part)) if isinstance(parts, list) else parts
+
+    @model_validator(mode="after")
+    def _each_word_says_one_thing(self) -> "ConsentConfig":
+        words = [*self.refused, *self.given, *self.renewed]
+        doubled = sorted({word for word in words if words.count(word) > 1})
+        if doubled or "" in words:
+            raise ValueError(f"{', '.join(doubled)} stands in two lists" if doubled else "an empty value is no answer")
+        return self
+
+    @property
+    def words(self) -> ConsentWords:
+        """The same words as ``core`` takes them."""
+        return ConsentWords(tuple(self.refused), tuple(self.given), tuple(self.renewed))
+
+
 class DatasetConfig(BaseModel):
     """``dataset.yaml``: labels, splits, backbone, source, bucket, database, and the names of columns in deliveries' tables."""
 
@@ -59,6 +90,7 @@ class DatasetConfig(BaseModel):
     metadata_database: Path
     conformal_coverage: float = Field(0.9, gt=0, lt=1)
     columns: dict[str, list[str]]
+    consent: ConsentConfig = ConsentConfig()
 
     @field_validator("labels")
     @classmethod
@@ -181,6 +213,15 @@ source: @source@
 # Where images go, and the DuckDB file that catalogues them.
 bucket: ${S3_BUCKET_IMAGES}
 metadata_database: "${SKIN_HOME}/skin.duckdb"
+
+# What the column `consent` of a delivery's table says. An image with a value of `refused` is catalogued and never trained on,
+# as is one with a value in none of these lists; without a value (or column) it may be trained on. A refusal holds for the
+# image in all deliveries, earlier and later, until one says a word of `renewed`; a mere yes does not lift it. After a change
+# of these lists run the job rebuild_metadata: it holds for the images that are there, too.
+consent:
+  refused: ["no", "false", "0", "0.0", n, nein, non, refused, withdrawn, revoked, denied]
+  given: ["yes", "true", "1", "1.0", y, ja, oui, given, granted]
+  renewed: [renewed]
 
 # How often the prediction set must hold the true label.
 conformal_coverage: 0.9

@@ -1,4 +1,8 @@
-"""The lesions table: its one schema, from which the DDL, the Parquet manifests, the UI and the checks come."""
+"""The lesions table: its one schema, from which the DDL, the Parquet manifests, the UI and the checks come.
+
+An image has one reason to be kept out at a time: erased (``erased_at``), then no consent, then consent unclear, then a
+conflict, then overruled. What no person can decide for another comes first: a decision on labels lifts no refusal.
+"""
 
 from dataclasses import dataclass
 
@@ -39,10 +43,11 @@ LESIONS_DATA = (
     Column("site", "VARCHAR", "Body site as delivered"),
     Column("skin_type", "VARCHAR", "Skin type as delivered"),
     Column("batch_id", "VARCHAR", "The batch that first brought the image"),
-    Column("consent", "VARCHAR", "Consent as delivered"),
+    Column("consent", "VARCHAR", "Consent as delivered; of several deliveries the answer that decides"),
     Column("ingested_at", "VARCHAR", "When the batch was claimed, ISO 8601 UTC"),
-    Column("exclusion", "VARCHAR", "Why the image is kept out of training: `conflict` (the same bytes under two labels), "
-           "`overruled` (a person decided for another label); empty where it may be trained on"),
+    Column("exclusion", "VARCHAR", "Why the image is kept out of training: `no consent` (refused or withdrawn), `consent "
+           "unclear` (a value that dataset.yaml does not know), `conflict` (the same bytes under two labels), `overruled` (a "
+           "person decided for another label); of several the first; empty where it may be trained on"),
     Column("erased_at", "VARCHAR", "When the image was erased, ISO 8601 UTC; empty while it is there"),
 )
 ATTRIBUTES = ("age", "sex", "site", "skin_type", "consent")  # taken from the delivery's table as they are

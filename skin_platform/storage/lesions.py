@@ -16,8 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from skin_platform.core.conflicts import Resolution
+from skin_platform.core.consent import ConsentWords
 from skin_platform.storage.grouping import regroup, take
-from skin_platform.storage.lesions_sql import COLUMNS, EXCLUDE, IMAGE_KEY, KEYS, derive, sums
+from skin_platform.storage.lesions_sql import COLUMNS, CONSENT, CORRECT, EXCLUDE, IMAGE_KEY, KEYS, derive, sums
 from skin_platform.storage.revisions import Changes, LabelSums, read_changes
 from skin_platform.storage.table_layout import begin_anew, check_layout
 
@@ -27,8 +28,8 @@ MEMORY_LIMIT = "4GB"  # beyond it DuckDB writes to disk beside its file; on its 
 class LesionsTable:
     """The catalogue in one DuckDB file. Each method opens the file late and closes it early."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, consent: ConsentWords | None = None) -> None:
+        self._path, self._consent = path, consent or ConsentWords()
 
     def replace_batch(self, batch_id: str, manifest: pa.Table) -> None:
         """Put the rows of a batch's manifest in place of the batch's former rows, in one transaction."""
@@ -41,7 +42,7 @@ class LesionsTable:
             else:
                 db.execute("INSERT INTO metadata.batches VALUES (?)", [batch_id])
             _land(db, manifest)
-            _derive_anew(db)
+            _derive_anew(db, self._consent)
 
     def rebuild(self, manifests: Iterable[pa.Table], resolutions: Sequence[Resolution] = ()) -> None:
         """Make the table anew from all manifests and decisions, in one transaction."""
@@ -51,14 +52,14 @@ class LesionsTable:
                 _land(db, manifest)
             db.execute("INSERT INTO metadata.batches SELECT DISTINCT batch_id FROM metadata.landed_files")
             _decide(db, resolutions)
-            _derive_anew(db)
+            _derive_anew(db, self._consent)
 
     def resolve(self, resolutions: Sequence[Resolution]) -> None:
         """Take over decisions on images that stand under several labels, in place of former ones."""
         with self._open() as db:
             db.execute("CREATE OR REPLACE TEMP TABLE affected (image_key UBIGINT)")
             _decide(db, resolutions)
-            _derive_anew(db)
+            _derive_anew(db, self._consent)
 
     def read(self) -> pa.Table:
         """The whole table, ordered by its key."""
@@ -108,12 +109,14 @@ def _decide(db: duckdb.DuckDBPyConnection, resolutions: Sequence[Resolution]) ->
         db.execute(f"INSERT INTO affected SELECT {IMAGE_KEY} FROM (SELECT ? AS sha256)", [item.sha256])
 
 
-def _derive_anew(db: duckdb.DuckDBPyConnection) -> None:
+def _derive_anew(db: duckdb.DuckDBPyConnection, consent: ConsentWords) -> None:
     """Derive the ``affected`` images from the landed files; write what differs under a new revision."""
     take(db, "before", "metadata.lesions_data", "image_key IN (FROM affected)")
     take(db, "delivered", "metadata.landed_files", "image_key IN (FROM affected)")  # refused ones have no key
     db.execute(f"CREATE OR REPLACE TEMP TABLE after AS {derive()}")
+    db.execute(CORRECT)
     db.execute(EXCLUDE)
+    db.execute(CONSENT, [list(consent.renewed), list(consent.refused), list(consent.given)])
     regroup(db)
     same = f"SELECT {COLUMNS} FROM before INTERSECT SELECT {COLUMNS} FROM after"
     db.execute(f"CREATE OR REPLACE TEMP TABLE same AS SELECT {KEYS} FROM ({same})")

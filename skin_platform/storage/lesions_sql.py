@@ -10,6 +10,7 @@ that wrote the row last.
 import hashlib
 from collections.abc import Sequence
 
+from skin_platform.core.consent import NO_CONSENT, UNCLEAR
 from skin_platform.core.fingerprints import BANDS_VERSION
 from skin_platform.core.lesions import FILLED_LATER, KEY, LESIONS_DATA, MANIFEST_COLUMNS, Column
 
@@ -88,6 +89,16 @@ def derive() -> str:
             f"FROM delivered GROUP BY {KEYS}")
 
 
+# A person may decide for a label that nobody delivered: then a row with it stands beside the delivered ones.
+CORRECT = """
+INSERT INTO after BY NAME
+SELECT one.* REPLACE (r.label AS label)
+FROM (SELECT * FROM after QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY ingested_at, batch_id, label) = 1) one
+JOIN metadata.resolutions r ON r.sha256 = one.sha256
+JOIN (SELECT sha256, list(label) AS labels FROM after GROUP BY sha256) found ON found.sha256 = one.sha256
+WHERE NOT list_contains(found.labels, r.label) AND list_has_all(r.labels, found.labels)
+"""
+
 # A person's decision holds for the labels that were known to that person; another label makes a new conflict.
 EXCLUDE = """
 UPDATE after SET exclusion = CASE
@@ -97,4 +108,24 @@ END
 FROM (SELECT sha256, list(label) AS labels FROM after GROUP BY sha256) found
 LEFT JOIN metadata.resolutions r ON r.sha256 = found.sha256 AND list_has_all(r.labels, found.labels)
 WHERE found.sha256 = after.sha256 AND (len(found.labels) > 1 OR r.label IS NOT NULL)
+"""
+
+# After all other exclusions, since it wins over them. Parameters: the words that renew, those that refuse, those that give.
+# Consent is the person's, so it holds for the image under every label. A refusal stands until a later delivery renews consent
+# in so many words: a later yes may come from a list that is older than the refusal. Else the last value delivered decides.
+CONSENT = f"""
+WITH said AS (
+    SELECT sha256, consent, file_id, concat_ws(' ', ingested_at, batch_id) AS moment, lower(trim(consent)) AS word,
+           list_contains(?, word) AS renews, list_contains(?, word) AS refuses, renews OR list_contains(?, word) AS gives
+    FROM delivered WHERE consent IS NOT NULL),
+deciding AS (
+    SELECT sha256, max(moment) FILTER (WHERE refuses) AS refused_at, max(moment) FILTER (WHERE renews) AS renewed_at,
+           refused_at IS NOT NULL AND coalesce(refused_at >= renewed_at, TRUE) AS is_refused,
+           arg_max(consent, (moment, file_id)) FILTER (WHERE refuses) AS refusal,
+           arg_max(consent, (moment, NOT gives, file_id)) AS last_said, arg_max(gives, (moment, NOT gives, file_id)) AS is_given
+    FROM said GROUP BY sha256)
+UPDATE after SET
+    consent = CASE WHEN is_refused THEN refusal ELSE last_said END,
+    exclusion = CASE WHEN is_refused THEN '{NO_CONSENT}' WHEN NOT is_given THEN '{UNCLEAR}' ELSE exclusion END
+FROM deciding WHERE deciding.sha256 = after.sha256
 """

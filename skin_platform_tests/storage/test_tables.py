@@ -72,7 +72,7 @@ def test_without_configured_labels_a_folder_that_is_a_label_of_the_delivery_cont
 
 @pytest.mark.parametrize(("table", "told"), [
     (b"file,patient_id\na.jpg,P1\n", "no label: the table has no label column (it has: file, patient_id)"),
-    (b"file,label\na.jpg,\n", "no label: the file stands in no label folder and no manifest.csv names it"),
+    (b"file,label\na.jpg,\n", "the label 'Session 7' is not in the configuration"),
     (b"bild,befund\na.jpg,nevus\n", "no label: manifest.csv cannot be read: no column 'file' among bild, befund"),
 ])
 def test_a_file_without_a_label_says_what_its_table_lacks(tmp_path, table, told):
