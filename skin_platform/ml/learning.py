@@ -23,10 +23,12 @@ from skin_platform.ml.allocator import keep_freed_memory
 from skin_platform.ml.classifier import LesionClassifier
 from skin_platform.ml.config import TrainingConfig
 from skin_platform.ml.course import Course, Saving
-from skin_platform.ml.examples import Examples
+from skin_platform.ml.examples import Examples, LabelledFeatures
 from skin_platform.ml.order import Batches, Order, Share
 from skin_platform.ml.progress import Hooks, ProgressTeller
 from skin_platform.ml.resume import ResumeFile
+
+LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ def learn(lesson: Lesson, hooks: Hooks, share: Share) -> Learnt:
                               _class_weights(lesson.train.targets, lesson.classes, config), steps)
     module.train()  # Lightning leaves the mode as it finds it, and features were computed in eval mode
     course = Course(hooks.on_epoch, len(lesson.train.targets), config)
-    trainer = _trainer(config, steps, share, [
+    average = get_ema_multi_avg_fn(_decay(config, steps))  # type: ignore[no-untyped-call]
+    trainer = _trainer(config, _precision(lesson), share, [
         # Lightning's own EMA averages by a formula that changes even what stands still, a frozen backbone, in the last bit
-        course, WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(_decay(config, steps))),
+        course, WeightAveraging(use_buffers=True, multi_avg_fn=average),
         Saving(lesson.file, config.save_seconds),
         ProgressTeller(hooks.on_progress, steps, config.epochs, config.batch_size)])
     path = None
@@ -80,12 +83,14 @@ def learn(lesson: Lesson, hooks: Hooks, share: Share) -> Learnt:
     return Learnt(state, tuple(course.history), course.kept_epoch, course.ended_by, course.seconds)
 
 
-def _trainer(config: TrainingConfig, steps: int, share: Share, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def _trainer(
+    config: TrainingConfig, precision: LightningPrecision, share: Share, callbacks: list[lightning.Callback]
+) -> lightning.Trainer:
     """Several devices that ask for no other strategy get DDP that looks for unused weights, as poolers of backbones are."""
     several = "ddp_find_unused_parameters_true" if config.strategy == "auto" else config.strategy
     trainer = lightning.Trainer(
         max_epochs=config.epochs, accelerator=config.accelerator, devices=share.ranks,
-        strategy=several if share.ranks > 1 else "auto", precision=_precision(config), deterministic="warn",
+        strategy=several if share.ranks > 1 else "auto", precision=precision, deterministic="warn",
         gradient_clip_val=1.0, num_sanity_val_steps=0, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, use_distributed_sampler=False, callbacks=callbacks,
         sync_batchnorm=share.ranks > 1 and torch.cuda.is_available())
@@ -123,10 +128,13 @@ def _decay(config: TrainingConfig, steps: int) -> float:
     return max(0.0, min(config.ema_decay, 1 - 8 / steps))
 
 
-def _precision(config: TrainingConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+def _precision(lesson: Lesson) -> LightningPrecision:
     """bf16 where the processor computes in it and the backbone gains by it (ResNet-18: 24 to 69 images/s)."""
+    config = lesson.config
     if config.precision != "auto":
         return config.precision
+    if isinstance(lesson.train, LabelledFeatures):
+        return "32-true"  # one small matrix: nothing to gain
     if torch.cuda.is_available() and config.accelerator != "cpu":
         return "16-mixed"
     native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
