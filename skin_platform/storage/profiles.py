@@ -1,6 +1,6 @@
 """Profiles: what a dataset version looks like, counted by the catalogue over its images.
 
-Here: the questions, in SQL, answered at one revision without a Python object a row. Not here: pictures and the UI
+Here: the questions, in SQL, answered at one revision and without a Python object a row. Not here: pictures and the UI
 (``defs.datasets``).
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from skin_platform.storage.catalogue import Catalogue
@@ -32,8 +33,8 @@ SELECT count(*) FILTER (WHERE images > 1) AS several_images, coalesce(max(images
        count(*) FILTER (WHERE patients > 1) AS several_patients,
        coalesce(sum(images) FILTER (WHERE patients > 1), 0)::BIGINT AS images_of_several_patients,
        count(*) FILTER (WHERE labels > 1) AS several_labels
-FROM (SELECT m.group_id, count(*) AS images, count(DISTINCT patient_id) AS patients, count(DISTINCT m.label) AS labels
-      FROM manifest m JOIN lesions_data USING (sha256, label) GROUP BY m.group_id)
+FROM (SELECT group_id, count(*) AS images, count(DISTINCT patient_id) AS patients, count(DISTINCT label) AS labels
+      FROM images GROUP BY group_id)
 """
 
 
@@ -49,23 +50,27 @@ class Histogram:
 
 
 class Profiler:
-    """Questions about one manifest (sha256, label, group_id, split) to one catalogue."""
+    """Questions about one manifest (sha256, label, group_id, split), whose images the catalogue is asked for once."""
 
     def __init__(self, catalogue: Catalogue, manifest: pa.Table) -> None:
-        self._catalogue, self._manifest = catalogue, manifest
+        values = ", ".join(f"{value} AS {name}" for name, value in (
+            *SUBGROUPS.items(), *((name, f"({value})::DOUBLE") for name, (_, value) in MEASURES.items())))
+        found = catalogue.query(f"SELECT m.label, m.split, m.group_id, patient_id, {values} "
+                                "FROM manifest m JOIN lesions_data USING (sha256, label)", tables={"manifest": manifest})
+        if found is None:
+            raise ValueError("the catalogue is empty: no dataset can be described by it")
+        self._images = found
 
     def subgroups(self, columns: Iterable[str]) -> list[dict[str, Any]]:
         """Images by column, value and split, for those of ``SUBGROUPS`` in ``columns`` that any image has a value of."""
         found: list[dict[str, Any]] = []
         for column in [name for name in SUBGROUPS if name in columns]:
             rows = self._asked(f"""
-                WITH valued AS (SELECT m.split, {SUBGROUPS[column]} AS value
-                                FROM manifest m JOIN lesions_data USING (sha256, label)),
-                     ranked AS (SELECT value, row_number() OVER (ORDER BY count(*) DESC, value) AS place FROM valued
-                                WHERE value IS NOT NULL GROUP BY value)
-                SELECT '{column}' AS column, CASE WHEN valued.value IS NULL THEN '{NOT_GIVEN}' WHEN place <= {SHOWN_VALUES}
-                       THEN valued.value ELSE '(others)' END AS value, split, count(*) AS images
-                FROM valued LEFT JOIN ranked USING (value) GROUP BY ALL ORDER BY value, split""")
+                WITH ranked AS (SELECT {column}, row_number() OVER (ORDER BY count(*) DESC, {column}) AS place FROM images
+                                WHERE {column} IS NOT NULL GROUP BY {column})
+                SELECT '{column}' AS column, CASE WHEN {column} IS NULL THEN '{NOT_GIVEN}' WHEN place <= {SHOWN_VALUES}
+                       THEN {column} ELSE '(others)' END AS value, split, count(*) AS images
+                FROM images LEFT JOIN ranked USING ({column}) GROUP BY ALL ORDER BY value, split""")
             if any(row["value"] != NOT_GIVEN for row in rows):
                 found += rows
         return found
@@ -80,10 +85,8 @@ class Profiler:
         return found
 
     def _histogram(self, name: str, by: str) -> Histogram | None:
-        valued = (f"SELECT m.{by} AS series, ({MEASURES[name][1]})::DOUBLE AS value FROM manifest m "
-                  "JOIN lesions_data USING (sha256, label)")
         rows = self._asked(f"""
-            WITH valued AS (FROM ({valued}) WHERE isfinite(value)),
+            WITH valued AS (SELECT {by} AS series, {name} AS value FROM images WHERE isfinite({name})),
                  ends AS (SELECT quantile_cont(value, 0.005) AS low, quantile_cont(value, 0.995) AS high FROM valued)
             SELECT low, high, series, CASE WHEN high > low THEN
                    least({BINS - 1}, greatest(0, floor((value - low) / (high - low) * {BINS})))::INT ELSE 0 END AS bin,
@@ -96,5 +99,7 @@ class Profiler:
         return Histogram(name, rows[0]["low"], rows[0]["high"], {series: tuple(bins) for series, bins in counts.items()})
 
     def _asked(self, sql: str) -> list[dict[str, Any]]:
-        answer = self._catalogue.query(sql, tables={"manifest": self._manifest})
-        return [] if answer is None else answer.to_pylist()
+        with duckdb.connect() as db:
+            db.register("images", self._images)
+            found: list[dict[str, Any]] = db.execute(sql).to_arrow_table().to_pylist()
+            return found
