@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from skin_platform.commands import catalogue, conflicts, datasets, generate, ingest, models, quarantine, verify
+from skin_platform.commands import catalogue, conflicts, datasets, generate, ingest, models, quarantine, review, verify
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.settings import load_settings
@@ -154,3 +154,4 @@ app.command()(generate.generate)
 app.command()(verify.verify)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(review.app, name="review")

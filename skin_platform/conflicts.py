@@ -1,4 +1,4 @@
-"""Conflicts by hand: what `skin conflicts` lists and `skin resolve` decides, through a job that the UI shows."""
+"""Decisions by hand: what `skin conflicts` lists and `skin resolve` decides, through a job that the UI shows."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -49,7 +49,9 @@ def decide(
     if len(images) > 1:
         raise ValueError(f"{len(images)} images have a SHA-256 that begins with {sha256}: give more of it")
     whole = next(iter(images), sha256)
-    resolution = resolve(whole, label, {row["label"] for row in rows}, who, why, now.isoformat())
+    delivered = stores.catalogue.query("SELECT DISTINCT label FROM lesions_data")
+    known = settings.dataset.labels or (delivered["label"].to_pylist() if delivered else [])
+    resolution = resolve(whole, label, {row["label"] for row in rows}, who, why, now.isoformat(), known)
     stores.resolutions.write(resolution)
     with instance_in(settings.home.dagster) as instance:
         walk_job(build_definitions(default_resources(settings)), instance, "apply_resolutions", tell)

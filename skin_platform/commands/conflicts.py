@@ -40,7 +40,10 @@ def resolve(
     who: Annotated[str, typer.Option(help="who decides (default: the login name)")] = "",
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:
-    """Decide which label an image of `skin conflicts` has; who, when and why are kept, and a later decision replaces it."""
+    """Decide which label an image has, in doubt (`skin conflicts`, `skin review list`) or not.
+
+    Who, when and why are kept, and a later decision replaces it.
+    """
     from skin_platform.conflicts import decide
     from skin_platform.telling import Teller
 

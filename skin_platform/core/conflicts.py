@@ -1,4 +1,4 @@
-"""Conflicts: the same bytes under two labels, and a person's decision on them."""
+"""Decisions: what a person says about an image under several labels, or under a wrong one."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,13 +16,19 @@ class Resolution:
     resolved_at: str
 
 
-def resolve(sha256: str, label: str, delivered: Collection[str], who: str, why: str, at: str) -> Resolution:
-    """The decision that the image is a ``label``; raises ``ValueError`` where nobody delivered it so, or without ``why``."""
+def resolve(
+    sha256: str, label: str, delivered: Collection[str], who: str, why: str, at: str, known: Collection[str] = ()
+) -> Resolution:
+    """The decision that the image is a ``label``, one of those ``delivered`` for it or another one that is ``known``.
+
+    Raises ``ValueError`` for an image that is not there, a label that nobody knows, or without ``why``.
+    """
     if not delivered:
-        raise ValueError(f"no image with SHA-256 {sha256} is in the catalogue: `skin conflicts` lists those in doubt")
-    if label not in delivered:
-        raise ValueError(f"{sha256[:12]} was delivered as {', '.join(sorted(delivered))}, not as '{label}': decide for one of "
-                         "these, or deliver it under the right label first")
+        raise ValueError(f"no image with SHA-256 {sha256} is in the catalogue: `skin conflicts` and `skin review "
+                         "list` name those in doubt")
+    if label not in {*delivered, *known}:
+        raise ValueError(f"{sha256[:12]} was delivered as {', '.join(sorted(delivered))}, and '{label}' is no label here "
+                         f"({', '.join(sorted(known))}): decide for one of these")
     if not why.strip():
         raise ValueError("a decision needs a reason: --why \"…\"")
-    return Resolution(sha256, label, tuple(sorted(delivered)), who, why.strip(), at)
+    return Resolution(sha256, label, tuple(sorted({*delivered, label})), who, why.strip(), at)

@@ -46,14 +46,20 @@ def configured_recipe(settings: Settings) -> str:
 
 
 def configured_embedder(stores: Stores) -> "Embedder":
-    """The backbone that ``dataset.yaml`` names, untrained where it names no weights; refuses what cannot be had."""
+    """What ``dataset.yaml`` names as backbone; fixed filters where it names neither weights nor an architecture.
+
+    Refuses weights that cannot be had.
+    """
     from skin_platform.ml.config import ConfigError, TrainingConfig
     from skin_platform.ml.embedder import Embedder
 
     backbone = stores.settings.dataset.backbone
     try:
-        config = TrainingConfig(backbone=backbone.name, weights=backbone.weights, revision=backbone.revision)
-        embedder = Embedder(config.resolved(1))
+        if backbone.name == "auto" and not backbone.weights:
+            embedder = Embedder.of_nothing_learnt()
+        else:
+            config = TrainingConfig(backbone=backbone.name, weights=backbone.weights, revision=backbone.revision)
+            embedder = Embedder.of_backbone(config.resolved(1))
     except ConfigError as error:
         raise dg.Failure(f"the backbone in {stores.settings.dataset_config_path} cannot be used: {error}",
                          allow_retries=False) from None

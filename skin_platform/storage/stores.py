@@ -31,6 +31,7 @@ from skin_platform.storage.places import LandingFolder, Place
 from skin_platform.storage.quarantine import Quarantine
 from skin_platform.storage.references import References
 from skin_platform.storage.resolutions import Resolutions
+from skin_platform.storage.review import ReviewQueues
 from skin_platform.storage.unrecorded import Unrecorded
 from skin_platform.storage.versions import ModelVersions
 
@@ -56,6 +57,7 @@ class Stores:
         self.datasets = Datasets(self.objects, settings.s3_bucket_data)
         self.openings = Openings(self.objects, settings.s3_bucket_data)
         self.embeddings = Embeddings(self.objects, settings.s3_bucket_data)
+        self.review = ReviewQueues(self.objects, settings.s3_bucket_data)
         self.references = References(self.objects, settings.s3_bucket_data)
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
         self.unrecorded = Unrecorded(self.objects, settings.s3_bucket_models)

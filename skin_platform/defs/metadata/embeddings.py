@@ -9,6 +9,10 @@ from skin_platform.defs.features import configured_embedder, configured_recipe, 
 from skin_platform.defs.partitions import BATCHES
 from skin_platform.defs.resources import StoresResource
 
+# an image in doubt waits until somebody decides, and one without consent is not looked at
+USABLE = ("SELECT sha256, first(s3_uri ORDER BY label) FROM lesions_data WHERE exclusion IS NULL AND erased_at IS NULL "
+          "AND sha256 IN (SELECT unnest(?::VARCHAR[])) GROUP BY sha256 ORDER BY sha256")
+
 
 @dg.asset(
     key=["metadata", "embeddings"], group_name="metadata", partitions_def=BATCHES, owners=["team:data"],
@@ -18,11 +22,12 @@ from skin_platform.defs.resources import StoresResource
 def embeddings(
     context: dg.AssetExecutionContext, stored: StoredBatch, stores: StoresResource
 ) -> dg.MaterializeResult[EmbeddedBatch]:
-    """What the backbone of `dataset.yaml` sees in the images of a batch, as numbers: computed once for each image and backbone."""
+    """What the backbone of `dataset.yaml` sees in the images of a batch, as numbers: computed once an image and backbone."""
     opened = stores.open()
     embedder = configured_embedder(opened)
-    taken = opened.batches.read_manifest(stored.manifest_key, stored.manifest_sha256).select(["sha256", "s3_uri", "reason"])
-    images = [(row["sha256"], row["s3_uri"]) for row in taken.to_pylist() if not row["reason"]]
+    taken = opened.batches.read_manifest(stored.manifest_key, stored.manifest_sha256)["sha256"].drop_null().unique().to_pylist()
+    found = opened.catalogue.query(USABLE, [taken])
+    images = [] if found is None else list(zip(*(column.to_pylist() for column in found.columns), strict=True))
     done = embed_missing(images, stored.batch_id, embedder, opened, context.log.info)
     opened.embeddings.close(embedder.digest, stored.batch_id)
     reference = EmbeddedBatch(stored.batch_id, embedder.digest, done.images, done.computed, done.images - done.computed)

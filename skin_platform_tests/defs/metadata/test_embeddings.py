@@ -1,12 +1,14 @@
 """Promises of features as an asset: each image once for each backbone, asked for by the sensor alone."""
 
-import os
 import shutil
+import subprocess
+import sys
 
 import dagster as dg
 import numpy as np
 import pytest
 
+from skin_platform.core.datasets import DatasetRow
 from skin_platform.dataset_config import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.features import configured_embedder, configured_recipe, stored_features
@@ -106,7 +108,7 @@ def test_features_that_nobody_asked_for_before_are_computed_and_kept(settings):
 def test_a_batch_that_cannot_be_embedded_is_asked_for_again_but_not_for_ever(settings, instance, monkeypatch):
     monkeypatch.setenv("TASK_RETRIES", "1")
     shutil.rmtree(settings.home.objects / settings.dataset.bucket)
-    shutil.rmtree(settings.home.cache)
+    shutil.rmtree(settings.home.cache, ignore_errors=True)
     attempts = []
     while requests := asked(settings, instance):
         attempts.append(requests[0].run_key)
@@ -122,11 +124,8 @@ def test_the_sensor_costs_no_import_of_torch_and_lets_training_go_first(settings
             "with dg.DagsterInstance.from_config(sys.argv[1]) as instance:\n"
             "    found = embeddings_sensor(dg.build_sensor_context(instance=instance), stores=StoresResource(home=sys.argv[2]))\n"
             "print(len(found.run_requests), 'torch' in sys.modules)")
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code, str(settings.home.dagster), str(settings.home.root)], check=True,
-                          capture_output=True, text=True, env={**os.environ})
+                          capture_output=True, text=True)
     assert done.stdout.split() == ["2", "False"]
     train_now = build_definitions(default_resources(settings)).resolve_job_def("train_now")
     instance.create_run_for_job(train_now, status=dg.DagsterRunStatus.STARTED)
@@ -134,7 +133,5 @@ def test_the_sensor_costs_no_import_of_torch_and_lets_training_go_first(settings
 
 
 def _rows(stores):
-    from skin_platform.core.datasets import DatasetRow
-
     return [DatasetRow(row["sha256"], row["label"], row["group_id"], "train", row["s3_uri"])
             for row in stores.catalogue.read().to_pylist()]
