@@ -62,7 +62,8 @@ def fit(
     config = _named(config, net)
     with named_failures(config.batch_size, config.image_size_px):
         if config.frozen and config.augment == "off":
-            parts = [LabelledFeatures(features_of(net, part, preprocessing), part.targets) for part in (train, held_back)]
+            parts = [LabelledFeatures(features_of(net, part, preprocessing, config.accelerator), part.targets)
+                     for part in (train, held_back)]
             return _fitted(net, parts[0], parts[1], classes, config, preprocessing, hooks, resumable)
         return _fitted(net, train, held_back, classes, config, preprocessing, hooks, resumable)
 
@@ -96,17 +97,19 @@ def seeded_net(classes: int, config: TrainingConfig) -> LesionNet:
     return net
 
 
-def features_of(net: LesionNet, images: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:
+def features_of(
+    net: LesionNet, images: LabelledImages, preprocessing: Preprocessing, accelerator: str = "auto"
+) -> NDArray[np.float32]:
     """The backbone's features (N, F) of all ``images``, in float32 and in batches of one size, so that they do not depend on
     which images they are computed with."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu")
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
     found = np.empty((len(images.targets), net.head.linear.in_features), np.float32)
     net.to(device).eval()
     with torch.inference_mode():
         for start in range(0, len(found), FEATURE_BATCH):
             indices = np.arange(start, start + FEATURE_BATCH)
-            images.soon((indices[indices + FEATURE_BATCH < len(found)] + FEATURE_BATCH).tolist())
+            images.soon(np.arange(start, min(len(found), start + 2 * FEATURE_BATCH)).tolist())  # these and the next
             pixels = images.batch(np.where(indices < len(found), indices, -1).tolist())[0].to(device)
             standardised = ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
             features = net.features(standardised).cpu().numpy()

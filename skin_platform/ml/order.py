@@ -25,7 +25,7 @@ class Order:
     """Batches of indices, for training (shuffled by ``seed`` and epoch) or, with ``seed`` None, one pass in order.
 
     ``chances`` are the examples' chances of being drawn, with replacement; None takes each example once an epoch.
-    ``soon`` is told the next batch before it is asked for.
+    ``soon`` is told each batch and the next one before they are asked for.
     """
 
     def __init__(
@@ -54,8 +54,9 @@ class Order:
         parts = [self._part(drawn[start : start + self._batch_size])
                  for start in range(0, len(self) * self._batch_size, self._batch_size)]
         for number in range(first, len(parts)):
-            if self._soon is not None and number + 1 < len(parts):
-                self._soon(parts[number + 1])
+            if self._soon is not None:
+                for near in parts[number:number + 2]:  # this one first: nobody waits for the next yet
+                    self._soon(near)
             yield parts[number]
 
     def skip(self, batches: int) -> None:

@@ -9,7 +9,8 @@ import dagster as dg
 from skin_platform.core.references import CheckpointReference, DatasetReference
 from skin_platform.defs.checkpoints.config import TrainConfig
 from skin_platform.defs.checkpoints.ending import ended_well
-from skin_platform.defs.checkpoints.images import labelled_images, training_rows
+from skin_platform.defs.checkpoints.images import training_rows
+from skin_platform.defs.checkpoints.learning import learnt
 from skin_platform.defs.checkpoints.progress import telling
 from skin_platform.defs.checkpoints.showing import checkpoint_report
 from skin_platform.defs.resources import StoresResource, Tracking
@@ -33,24 +34,19 @@ def lesion_classifier(
     from skin_platform.defs.checkpoints.recording import Recorder
     from skin_platform.ml.backbones import preprocessing_of
     from skin_platform.ml.checkpoints import dump_checkpoint
-    from skin_platform.ml.fit import fit
     from skin_platform.ml.pictures import training_curves
-    from skin_platform.ml.resume import Resumable
 
     opened = stores.open()
     recorder = Recorder(mlflow, opened, context.run_id, context.log.warning)
     train_rows, held_rows = training_rows(dataset, opened)
     with ended_well(context, opened.settings):
         settings = config.settings(opened.settings.dataset.backbone).resolved(len(train_rows))
-        preprocessing = preprocessing_of(settings)
-        train, held = (labelled_images(part, dataset.labels, preprocessing, opened) for part in (train_rows, held_rows))
         context.log.info("training %s on %d images (%d held back), %d epochs at most",
                          settings.backbone, len(train_rows), len(held_rows), settings.epochs)
-        result = fit(train, held, len(dataset.labels), settings, preprocessing, telling(context, recorder.epoch),
-                     Resumable(opened.settings.home.training, dataset.digest))
+        result = learnt((train_rows, held_rows), dataset, settings, opened, telling(context, recorder.epoch), context.log.info)
     provenance = {"dataset_digest": dataset.digest, "code_version": code_version(), "dagster_run_id": context.run_id,
                   "mlflow_run_id": recorder.run_id}
-    checkpoint = dump_checkpoint(result, dataset.labels, preprocessing, provenance)
+    checkpoint = dump_checkpoint(result, dataset.labels, preprocessing_of(settings), provenance)
     key, sha256 = opened.models.write(recorder.run_key, "model.ckpt", checkpoint)
     reference = _reference(result, dataset, key, sha256, provenance)
     recorded_in = recorder.finish(reference, asdict(result.config) | {"train_images": dict(dataset.images)}, result.history)

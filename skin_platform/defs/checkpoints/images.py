@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
+from numpy.typing import NDArray
 
 from skin_platform.core.datasets import DatasetRow
 from skin_platform.core.preprocessing import Preprocessing
@@ -42,4 +43,9 @@ def labelled_images(
 
     file = PixelFile(stores.settings.home.pixels, preprocessing, stores.settings.skin_cache_bytes)
     pixels = StoredPixels(file, [row.sha256 for row in rows], read, preprocessing)
-    return LabelledImages(pixels, np.array([labels.index(row.label) for row in rows], dtype=np.int64))
+    return LabelledImages(pixels, targets_of(rows, labels))
+
+
+def targets_of(rows: Sequence[DatasetRow], labels: Sequence[str]) -> NDArray[np.int64]:
+    """The positions (N,) of the rows' labels among ``labels``."""
+    return np.array([labels.index(row.label) for row in rows], dtype=np.int64)
