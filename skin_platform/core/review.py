@@ -62,9 +62,14 @@ def bad_pictures(rows: Sequence[Mapping[str, Any]]) -> list[ReviewItem]:
 
 
 def ranked(items: Iterable[ReviewItem], settled: Iterable[str]) -> list[ReviewItem]:
-    """``items`` in the order in which to look at them, from rank 1; without images on which a person has decided."""
-    decided = set(settled)
-    left = sorted((item for item in items if item.sha256 not in decided), key=lambda item: (item.score, item.sha256, item.kind))
+    """``items`` in the order in which to look at them, from rank 1; without images on which a person has decided.
+
+    An image comes once: of a picture that shows too little nobody can tell the label.
+    """
+    entries = list(items)
+    decided, bad = set(settled), {item.sha256 for item in entries if item.kind == "quality"}
+    left = [item for item in entries if item.sha256 not in decided and (item.kind == "quality" or item.sha256 not in bad)]
+    left.sort(key=lambda item: (item.score, item.sha256))
     return [replace(item, rank=rank) for rank, item in enumerate(left, start=1)]
 
 

@@ -30,4 +30,7 @@ def test_the_worst_come_first_and_what_was_decided_does_not_come_again():
     items = [doubted_label(sha256, "rot", "zart", score, 0.9, 0.05) for sha256, score in (("a", 0.3), ("b", 0.1), ("c", 0.2))]
     queue = ranked(items, ["c"])
     assert [(item.rank, item.sha256) for item in queue] == [(1, "b"), (2, "a")]
+    bad = bad_pictures([*(row(f"{number:x}0") for number in range(9)), row("b", blank_share=1.0)])
+    assert [(item.sha256, item.kind) for item in ranked([*items, *bad], [])] == [
+        ("b", "quality"), ("c", "label"), ("a", "label")]
     assert queue[0].reason == "looks like zart (90%) rather than rot (5%)"
