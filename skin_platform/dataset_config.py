@@ -32,7 +32,7 @@ class BackboneConfig(BaseModel):
     """The feature extractor: its name, where its weights are (empty: untrained), and the commit that pins them on a hub."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field("auto", min_length=1)
+    name: str = Field(default="auto", min_length=1)
     weights: str = ""
     revision: str = ""
 

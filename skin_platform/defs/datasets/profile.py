@@ -16,6 +16,7 @@ from skin_platform.storage.profiles import Profiler
 from skin_platform.storage.stores import Stores
 
 WHY_LEFT_OUT = {
+    "no consent": "the patient refused, or withdrew", "consent unclear": "a value of consent that dataset.yaml does not know",
     "conflict": "the same bytes under two labels: `skin conflicts` lists them, `skin resolve` decides",
     "overruled": "a person decided for another label of the same bytes",
     "erased": "erased on request", "label is not configured": "dataset.yaml does not name the label any more",
