@@ -11,6 +11,7 @@ from datetime import datetime
 from skin_platform.core.batches import Delivery
 from skin_platform.defs.listening import Told
 from skin_platform.defs.walk import WalkError, instance_in, walk_batches
+from skin_platform.ingesting import is_refused_whole
 from skin_platform.settings import Settings
 from skin_platform.storage.claiming import ClaimRules, claim_again
 from skin_platform.storage.places import path_in
@@ -97,9 +98,8 @@ def _walk(settings: Settings, batch_ids: Sequence[str], tell: Callable[[Told], N
     with instance_in(settings.home.dagster) as instance:
         try:
             walk_batches(build_definitions(default_resources(settings)), instance, batch_ids, tell)
-        except WalkError:
-            waiting = {batch.batch_id for batch in Stores(settings).ledger.open_batches()}
-            if waiting & set(batch_ids):  # a batch in which nothing could be used is through: its files tell
+        except WalkError as error:
+            if not all(is_refused_whole(Stores(settings), batch) for batch in error.batches):  # else its files tell
                 raise
 
 

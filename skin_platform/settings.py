@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from skin_platform.dataset_config import DatasetConfig, SettingsError, faults, read_dataset_config
 
+SHORT_KEY = 12  # characters
+WEAK_KEY = ("SKIN_PSEUDONYM_KEY is a well-known or short one: whoever tries ids with it learns whose images these are. Set one "
+            "of your own before real deliveries come, since another key breaks the link to older rows")
 WEAK_SECRETS = {"", "admin123", "minioadmin", "not-a-secret"}
 
 
@@ -70,6 +73,12 @@ class Settings(BaseSettings):
         if self.skin_env == "prod" and weak:
             raise ValueError(f"SKIN_ENV is prod, but {', '.join(weak)} is empty or a well-known default: set it")
         return self
+
+    @property
+    def has_weak_pseudonym_key(self) -> bool:
+        """Whether real patients' pseudonyms could be undone by trying keys: a well-known or short one, outside a demo."""
+        key = self.skin_pseudonym_key.get_secret_value()
+        return self.skin_env != "demo" and (key in WEAK_SECRETS or len(key) < SHORT_KEY)
 
     @cached_property
     def home(self) -> "Home":

@@ -5,14 +5,15 @@ import time
 from collections import Counter
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.core.intervals import Interval, with_interval
 from skin_platform.defs.listening import Told
 from skin_platform.demo import Story
-from skin_platform.ingesting import Plan
+from skin_platform.ingesting import Outcome
 from skin_platform.lineage import Trace, TracedImages
+from skin_platform.planning import Plan
+from skin_platform.saying import said
 
 SHOWN_ROWS = 40  # of a plan or a quarantine on a terminal; --json has them all
 
@@ -25,8 +26,8 @@ class Teller:
 
     def tell(self, told: Told) -> None:
         """One line: an asset that begins, one that is made, or a line of its log."""
-        text = {"begun": f"[bold]{told.asset}[/] …", "made": f"[green]✓[/] [bold]{told.asset}[/] {escape(told.text)}",
-                "log": f"    [dim]{escape(told.text)}[/]"}[told.kind]
+        text = {"begun": f"[bold]{told.asset}[/] …", "made": f"[green]✓[/] [bold]{told.asset}[/] {said(told.text)}",
+                "log": f"    [dim]{said(told.text)}[/]"}[told.kind]
         self._console.print(f"[cyan]{time.monotonic() - self._started:6.1f} s[/] {text}", highlight=False, soft_wrap=True)
 
 
@@ -43,12 +44,12 @@ def show_story(console: Console, story: Story, seconds: float) -> None:
     console.print(_scores(story), highlight=False)
     show_chain(console, story.trace)
     for note in story.notes:
-        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+        console.print(f"note: {said(note)}", highlight=False, soft_wrap=True)
     at = f" --home {shlex.quote(story.home)}"
     console.print("\n[bold]Next[/] (`skin` is in .venv/bin; `make dev` and `make serve` do the same for SKIN_HOME)")
     for command, what in ((f"skin dev{at}", "every step in the Dagster UI, sensors on"), (f"skin serve{at}", "the bundle"),
                           (f"skin trace {story.answer['prediction_id']}{at}", "the images behind this answer")):
-        console.print(f"  [bold]{escape(command)}[/]  {what}", highlight=False, soft_wrap=True)
+        console.print(f"  [bold]{said(command)}[/]  {what}", highlight=False, soft_wrap=True)
 
 
 def _scores(story: Story) -> str:
@@ -66,7 +67,7 @@ def show_chain(console: Console, trace: dict[str, object]) -> None:
     console.print("\n[bold]Where the answer comes from[/]")
     width = max(len(name) for name in trace)
     for name, value in trace.items():
-        console.print(f"  {name.replace('_', ' '):<{width}}  {escape(str(value))}", highlight=False, soft_wrap=True)
+        console.print(f"  {name.replace('_', ' '):<{width}}  {said(str(value))}", highlight=False, soft_wrap=True)
 
 
 def show_trace(console: Console, trace: Trace, images: TracedImages) -> None:
@@ -75,27 +76,45 @@ def show_trace(console: Console, trace: Trace, images: TracedImages) -> None:
     console.print(f"\n{len(images.training)} training images (of {len(images.rows)} in the dataset, whose manifest hashes to "
                   f"{trace.dataset_digest}):", soft_wrap=True, highlight=False)
     for row in images.training:
-        console.print(f"{row.sha256}  {escape(row.label)}", highlight=False, soft_wrap=True)
+        console.print(f"{row.sha256}  {said(row.label)}", highlight=False, soft_wrap=True)
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """What an ingest would do: counts, and each file that is not simply new."""
-    counts = plan.as_dict()["counts"]
-    console.print(f"{plan.source}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items())
-                  + f"; {plan.landed} landed before", highlight=False, soft_wrap=True)
+    """What an ingest would do: counts that add up to the files there, and each file that is not simply new."""
+    counts = plan.counts
+    told = [f"{count} {fate}" for fate, count in counts.items() if count or fate == "new"]
+    console.print(f"{said(plan.source)}: {sum(counts.values())} file(s) there: {', '.join(told)}", highlight=False,
+                  soft_wrap=True)
+    for warning in plan.warnings:
+        console.print(f"[yellow]warning[/]: {said(warning)}", highlight=False, soft_wrap=True)
+    if counts["claimed by an unfinished batch"]:
+        console.print("`skin ingest` finishes what was claimed and interrupted", highlight=False, soft_wrap=True)
     labels = Table("label", "split", "new")
     for (label, split), count in sorted(Counter((f.label or "", f.split or "") for f in plan.files if f.fate == "new").items()):
-        labels.add_row(escape(label), split or "(none given)", str(count))
+        labels.add_row(said(label), split or "(none given)", str(count))
     if labels.row_count:
         console.print(labels)
-    odd = [file for file in plan.files if file.fate in ("conflict", "quarantined")]
+    odd = [*(file for file in plan.files if file.fate in ("conflict", "kept out", "quarantined")), *plan.remarks]
     if odd:
         table = Table("file", "fate", "why")
         for file in odd[:SHOWN_ROWS]:
-            table.add_row(escape(file.file), file.fate, escape(file.why))
+            table.add_row(said(file.file), file.fate, said(file.why))
         console.print(table)
         if len(odd) > SHOWN_ROWS:
             console.print(f"… and {len(odd) - SHOWN_ROWS} more (--json lists all)")
+
+
+def show_outcome(console: Console, outcome: Outcome, *, is_plan: bool) -> None:
+    """The last line of an ingest: how many files were taken, kept out of training, refused."""
+    will = "would be " if is_plan else ""
+    parts = [f"{outcome.taken} of {outcome.files} file(s) {will}taken"]
+    if outcome.kept_out:
+        parts.append(f"{outcome.kept_out} of them without consent to training")
+    if outcome.refused:
+        parts.append(f"{outcome.refused} {will}refused" + ("" if is_plan else " (`skin quarantine` lists them)"))
+    if outcome.remarks:
+        parts.append(f"{outcome.remarks} remark(s) on tables")
+    console.print(f"[{'bold red' if outcome.took_nothing else 'bold'}]{'; '.join(parts)}[/]", highlight=False, soft_wrap=True)
 
 
 def _show_quarantine(console: Console, story: Story) -> None:
@@ -104,7 +123,7 @@ def _show_quarantine(console: Console, story: Story) -> None:
         return
     table = Table("file", "reason", title=f"\nQuarantine: {len(story.quarantined)} file(s) were refused, the rest went on")
     for row in story.quarantined[:SHOWN_ROWS]:
-        table.add_row(escape(str(row["file"])), escape(str(row["reason"])))
+        table.add_row(said(str(row["file"])), said(str(row["reason"])))
     console.print(table)
     if len(story.quarantined) > SHOWN_ROWS:
         console.print(f"… and {len(story.quarantined) - SHOWN_ROWS} more: skin quarantine")

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.saying import said
 
 
 def conflicts(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -26,7 +26,7 @@ def conflicts(home: HomeOption = None, as_json: JsonOption = False) -> None:
     table = Table("image (SHA-256)", "label", "delivered as", title=f"{len(found)} image(s) under several labels")
     for item in found:
         for label, files in item.files.items():
-            table.add_row(item.sha256 if label == item.labels[0] else "", escape(label), escape("\n".join(files)))
+            table.add_row(item.sha256 if label == item.labels[0] else "", said(label), said("\n".join(files)))
     console = Console()
     console.print(table if found else "no image stands under several labels")
     if found:

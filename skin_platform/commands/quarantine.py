@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.saying import said
 
 if TYPE_CHECKING:
     from skin_platform.storage.quarantine import Quarantined
@@ -71,7 +71,7 @@ def retry(
     counts = ", ".join(f"{n} {outcome}" for outcome, n in Counter(item.outcome for item in done).items())
     table = Table("file", "outcome", "why", title=counts or "nothing is in quarantine")
     for item in done:
-        table.add_row(escape(str(item.entry.as_dict()["file"])), item.outcome, escape(item.why))
+        table.add_row(said(str(item.entry.as_dict()["file"])), item.outcome, said(item.why))
     console.print(table)
 
 
@@ -97,8 +97,8 @@ def _show(console: Console, entries: "Sequence[Quarantined]", title: str) -> Non
     for column in ("batch", "file", "file id", "reason", *(["what became of it"] if with_fate else [])):
         table.add_column(column, overflow="fold", no_wrap=column == "file id")
     for entry in entries:
-        table.add_row(entry.batch_id, escape(str(entry.as_dict()["file"])), entry.file_id[:SHOWN_DIGITS], escape(entry.reason),
-                      *([escape(_became(entry))] if with_fate else []))
+        table.add_row(entry.batch_id, said(str(entry.as_dict()["file"])), entry.file_id[:SHOWN_DIGITS], said(entry.reason),
+                      *([said(_became(entry))] if with_fate else []))
     console.print(table)
 
 

@@ -24,7 +24,11 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the i
 
 
 class WalkError(RuntimeError):
-    """A run failed; the message is the reason of the step that failed."""
+    """A run failed; the message is the reason of the step that failed. ``batches`` are those whose run it was, if any."""
+
+    def __init__(self, reason: str, batches: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.batches = tuple(batches)
 
 
 @contextmanager
@@ -57,14 +61,15 @@ def walk_batches(
 ) -> Walked:
     """Run ``ingest_batch`` for each batch; every refused batch is told, and raised once all had their turn."""
     instance.add_dynamic_partitions(str(BATCHES.name), list(batch_ids))
-    walked, refused = Walked(), []
+    walked = Walked()
+    refused: dict[str, str] = {}
     for batch_id in batch_ids:
         try:
             _execute(definitions, instance, "ingest_batch", walked, tell, partition_key=batch_id)
         except WalkError as error:
-            refused.append(str(error))
+            refused[batch_id] = str(error)
     if refused:
-        raise WalkError("; ".join(refused))
+        raise WalkError("; ".join(refused.values()), list(refused))
     return walked
 
 

@@ -24,13 +24,19 @@ class Look:
     """What a look at a place found: settled files that are new or changed, with their tables, in order; what to remember.
 
     ``alike`` were touched but have the content that they had; ``waiting`` bear a time to come, with their stamp and since when
-    (ns) they were seen with it; ``landed`` counts those that were claimed before.
+    (ns) they were seen with it; ``seen`` are all files, ``fresh`` those that the ledger does not know as they are now.
     """
 
     files: list[SeenFile]
-    landed: int = 0
     alike: list[SeenFile] = field(default_factory=list)
     waiting: dict[str, tuple[str, int]] = field(default_factory=dict)
+    seen: list[SeenFile] = field(default_factory=list)
+    fresh: list[SeenFile] = field(default_factory=list)
+
+    @property
+    def landed(self) -> int:
+        """How many were claimed before and were not touched since."""
+        return len(self.seen) - len(self.fresh)
 
 
 def look(place: Place, ledger: LandingLedger, now: datetime, settle_seconds: float) -> Look:
@@ -53,7 +59,7 @@ def look(place: Place, ledger: LandingLedger, now: datetime, settle_seconds: flo
     below = folders_of(file.path for file in changed if is_table(file.path))
     along = [file for file in seen if file.path.startswith(below) and not file.path.startswith(held)
              and file.path not in unsettled] if below else []
-    return Look(list(in_order({*changed, *along})), len(seen) - len(fresh), alike, waiting)
+    return Look(list(in_order({*changed, *along})), alike, waiting, seen, fresh)
 
 
 def _waiting(files: Iterable[SeenFile], before: Mapping[str, tuple[str, int]], now_ns: int) -> dict[str, tuple[str, int]]:

@@ -44,6 +44,13 @@ class LandingBucket:
                     if name and not is_hidden and not _is_folder_marker(name, entry["size"]):
                         yield self._seen(entry)
 
+    def count(self) -> int:
+        """See ``Place``. Empty objects that stand for folders are none."""
+        with self._explained():
+            below = f"{self._prefix}/" if self._prefix else None
+            return sum(not _is_folder_marker(entry["path"], entry["size"])
+                       for chunk in obstore.list(self._objects.opened(self._bucket), below) for entry in chunk)
+
     def tables(self, folder: str) -> list[str]:
         """See ``Place``."""
         with self._explained():

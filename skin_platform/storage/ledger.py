@@ -26,6 +26,7 @@ from skin_platform.storage.ledger_tables import (
 )
 
 Stamp = tuple[int, int, int, str]
+NEVER = -1  # a time that no file bears
 ASKED_AT_ONCE = 10_000  # names in one statement; SQLite takes 32,766 variables
 
 
@@ -135,6 +136,17 @@ class LandingLedger:
         rows = [{"p": as_bytes(path), "s": sha256} for path, sha256 in sha256s.items()]
         if rows:
             update = FILES.update().where(FILES.c.path == sa.bindparam("p")).values(sha256=sa.bindparam("s"))
+            with self._engine.begin() as connection:
+                connection.execute(update, rows)
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Take these claimed files for new wherever they are seen again, even with the content and times that they had.
+
+        For files that were refused for what happened to them, not for what they hold.
+        """
+        rows = [{"p": as_bytes(path)} for path in paths]
+        if rows:
+            update = FILES.update().where(FILES.c.path == sa.bindparam("p")).values(sha256=None, changed_ns=NEVER)
             with self._engine.begin() as connection:
                 connection.execute(update, rows)
 

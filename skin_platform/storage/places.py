@@ -4,6 +4,7 @@ Here: listing, looking at and reading what landed; nothing is ever written. Not 
 (``storage.landing_bucket``), what of it is new (``storage.landing``).
 """
 
+import errno
 import logging
 import os
 import stat
@@ -17,6 +18,7 @@ from skin_platform.core.delivery_tables import is_table
 
 logger = logging.getLogger(__name__)
 HIDDEN = (".", "__MACOSX")  # what archives and operating systems leave behind
+LEADS_OUT = "a link that leads out of the delivery is not followed: deliver the file itself"
 
 
 class Place(Protocol):
@@ -26,6 +28,10 @@ class Place(Protocol):
 
     def scan(self, folder: str = "") -> Iterator[SeenFile]:
         """Every file below ``folder`` (a name; the whole place) but hidden ones, in no order."""
+        ...
+
+    def count(self) -> int:
+        """How many files there are, those included that ``scan`` leaves alone: hidden ones, pipes, links that lead nowhere."""
         ...
 
     def tables(self, folder: str) -> list[str]:
@@ -56,10 +62,15 @@ def path_in(root: str, name: str) -> str:
 
 
 class LandingFolder:
-    """A folder, with all that is in it. Links to files are followed, links to folders are not."""
+    """A folder, with all that is in it.
+
+    Links to files in it are followed, links to folders are not. A link that leads out of it is seen and never opened: who
+    delivers is not to choose which files of this machine are read.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
+        self._real_root: str | None = None
 
     def scan(self, folder: str = "") -> Iterator[SeenFile]:
         """See ``Place``. A file that vanishes while we look, a broken link, a pipe is left out."""
@@ -81,10 +92,20 @@ class LandingFolder:
                         continue
                     try:
                         seen = entry.stat()
+                        if not stat.S_ISREG(seen.st_mode):  # a pipe would block its reader for ever
+                            continue
+                        if entry.is_symlink() and self._leads_out(entry.path):
+                            seen = entry.stat(follow_symlinks=False)
                     except OSError:  # gone, or a link that leads nowhere or to itself
                         continue
-                    if stat.S_ISREG(seen.st_mode):  # a pipe would block its reader for ever
-                        yield SeenFile(entry.path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+                    yield SeenFile(entry.path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+    def count(self) -> int:
+        """See ``Place``. A link to a folder counts as one file, since it is not followed."""
+        found = 0
+        for folder, folders, files in os.walk(self.root):
+            found += len(files) + sum(os.path.islink(os.path.join(folder, name)) for name in folders)
+        return found
 
     def tables(self, folder: str) -> list[str]:
         """See ``Place``."""
@@ -97,13 +118,23 @@ class LandingFolder:
     def look_at(self, name: str) -> SeenFile | None:
         """See ``Place``."""
         try:
-            return self._seen(os.stat(self._path(name)), name)
+            path = self._path(name)
+            is_out = os.path.islink(path) and self._leads_out(path)
+            return self._seen(os.stat(path, follow_symlinks=not is_out), name)
         except (OSError, ValueError):
             return None
 
     def read(self, name: str, max_bytes: int | None = None) -> tuple[SeenFile, bytes]:
-        """See ``Place``. A file that is written to while it is read comes back as it is afterwards: not as it was claimed."""
-        with open(self._path(name), "rb") as file:
+        """See ``Place``. A file that is written to while it is read comes back as it is afterwards: not as it was claimed.
+
+        Raises ``OSError`` for a link that leads out of the folder.
+        """
+        path = self._path(name)
+        if os.path.islink(path):
+            if self._leads_out(path):
+                raise OSError(errno.EXDEV, LEADS_OUT)
+            path = os.path.realpath(path)
+        with open(path, "rb") as file:
             seen = self._seen(os.fstat(file.fileno()), name)
             data = file.read() if max_bytes is None or seen.size_bytes <= max_bytes else b""
             return self._seen_after(file, seen, name), data
@@ -111,6 +142,12 @@ class LandingFolder:
     def clock(self, now: datetime) -> datetime:
         """Ours: that of the machine."""
         return now
+
+    def _leads_out(self, link: str) -> bool:
+        """Whether a link's end is not in this folder."""
+        if self._real_root is None:
+            self._real_root = os.path.realpath(self.root)
+        return not os.path.realpath(link).startswith(self._real_root.rstrip("/") + "/")
 
     def _path(self, name: str) -> str:
         return os.path.join(self.root, name)

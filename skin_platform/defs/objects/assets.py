@@ -7,6 +7,7 @@ from skin_platform.defs.partitions import BATCHES
 from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.showing import table
 from skin_platform.storage.ingest import reasons, store_images
+from skin_platform.storage.places import path_in
 
 
 @dg.asset(
@@ -32,6 +33,7 @@ def images(
     late = [{"file_id": row["file_id"], "reason": row["reason"]}
             for row, before in zip(stored, rows, strict=True) if row["reason"] and not before["reason"]]
     opened.quarantine.add(delivery, [(row["file_id"], names[row["file_id"]], row["reason"]) for row in late])
+    opened.ledger.forget([path_in(delivery.root, names[str(row["file_id"])]) for row in late])  # back again: judged again
     context.log.info("%s: %d images in bucket %s", landed.batch_id, len(good), opened.images_bucket)
     return dg.MaterializeResult(
         value=StoredBatch(landed.batch_id, key, sha256, len(good)),

@@ -3,17 +3,20 @@
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from skin_platform.core.batches import Delivery, check_batch_id
+from skin_platform.core.consent import NO_CONSENT, UNCLEAR, ConsentWords
 from skin_platform.core.contact_sheet import contact_sheet
 from skin_platform.core.references import LandedBatch
 from skin_platform.defs.partitions import BATCHES
 from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.showing import picture, table
+from skin_platform.settings import WEAK_KEY
 from skin_platform.storage.ingest import Judged, judge_delivery, reasons
 from skin_platform.storage.places import Place, path_in
 from skin_platform.storage.stores import Stores
@@ -38,7 +41,9 @@ def images(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mate
     files = [item for item in judged if item.kind == "file"]
     good = sum(not item.reason for item in files)
     context.log.info("%s: %d files, %d taken, %d refused", delivery.batch_id, len(files), good, len(files) - good)
-    report = _report(delivery, judged, sha256, place)
+    if opened.settings.has_weak_pseudonym_key and any(row.get("patient_id") or row.get("lesion_id") for row in rows):
+        context.log.warning(WEAK_KEY)
+    report = _report(delivery, judged, sha256, place) | _consent(judged, opened.settings.dataset.consent.words)
     if not good:
         opened.ledger.close_batch(delivery.batch_id, datetime.now(UTC))
         raise dg.Failure(_nothing_usable(judged), metadata=report, allow_retries=False)
@@ -102,6 +107,14 @@ def _report(delivery: Delivery, judged: list[Judged], sha256: str, place: Place)
     if pictures:
         report["contact_sheet"] = picture(contact_sheet(pictures))
     return report
+
+
+def _consent(judged: list[Judged], words: ConsentWords) -> dict[str, dg.MetadataValue]:
+    """How many of the files that were taken are kept out of training for what the table says of consent."""
+    said = Counter(words.exclusion(item.row.get("consent")) for item in judged if not item.reason)
+    counts: list[Mapping[str, str | int | float | None]] = [
+        {"kept out": why, "images": said[why]} for why in (NO_CONSENT, UNCLEAR) if said[why]]
+    return {"consent": table(counts, ["kept out", "images"])} if counts else {}
 
 
 def _bytes_of(item: Judged, place: Place) -> bytes:
