@@ -1,46 +1,74 @@
 """Made-up fingerprints: as many as are wanted, with the statistics of those of pictures, since as many pictures take hours.
 
-Each is a blend of three fingerprints of generated pictures (half, three and two tenths of their luminance), each turned at
-random; its colours are the same blend, spread as widely as those of the pictures, its structure is the first one's.
+They are drawn independently of each other from a Gaussian copula: each byte is distributed as in the fingerprints of generated
+pictures, and each two bytes go together as much as there, in any of the eight turns. What more than two bytes have in common
+is lost: edges, and pictures that are alike by more than chance would have it. One in a hundred is a copy: another one turned,
+each point off by a grey level or two as after encoding anew.
 """
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy.stats import norm, rankdata
 
-from skin_platform.core.fingerprints import RINGS
-from skin_platform.core.thumbnails import SIDE
+from skin_platform.core.thumbnails import SIDE, turned
 from skin_platform_tests.benchmarks.planted import generated, rows_of
 
 BASE = 2000  # generated pictures
-SHARES = np.array([0.5, 0.3, 0.2])
+COPIES = 0.01
+NOISE = 1.0  # of 127 grey levels, what encoding anew changes
 POINTS = slice(1, 1 + SIDE * SIDE)
+STEPS = np.linspace(0, 1, 1001)  # shares at which the distribution of a byte is kept
 
 
 @cache
-def base() -> np.ndarray:
-    """Fingerprints of BASE generated pictures: n x BYTES."""
+def base() -> "Population":
+    """That of BASE generated pictures."""
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return rows_of(generated(BASE, 0, pool))
+        return Population.of(rows_of(generated(BASE, 0, pool)))
 
 
-def made_up(of: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """``count`` fingerprints (n x BYTES) of pictures that are not there, blends of ``of`` (n x BYTES)."""
-    rng = np.random.default_rng(seed)
-    chosen = of[rng.integers(len(of), size=(len(SHARES), count))].view(np.int8).astype(np.float32)
-    planes = np.stack([_turned(each[:, POINTS].reshape(-1, SIDE, SIDE), rng) for each in chosen])
-    blend = np.einsum("s,snij->nij", SHARES, planes).reshape(count, -1)
-    blend *= 127 / np.abs(blend).max(axis=1, keepdims=True)
-    middle = of[:, -2 * RINGS :].view(np.int8).mean(axis=0)
-    colour = np.einsum("s,snc->nc", SHARES, chosen[:, :, -2 * RINGS :] - middle) / np.linalg.norm(SHARES) + middle
-    return np.round(np.concatenate([chosen[0][:, :1], blend, colour.clip(-127, 127)], axis=1)).astype(np.int8).view(np.uint8)
+@dataclass(frozen=True)
+class Population:
+    """What fingerprints are distributed as: the quantiles of each byte, and how the bytes go together (a Cholesky factor)."""
+
+    quantiles: np.ndarray
+    together: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> "Population":
+        """That of fingerprints (n x BYTES), each taken in its eight turns."""
+        values = np.concatenate([_turned(_values(rows), np.full(len(rows), turn)) for turn in range(8)])
+        scores = norm.ppf((rankdata(values, axis=0) - 0.5) / len(values))
+        covariance = np.cov(scores, rowvar=False) + 1e-6 * np.eye(values.shape[1])
+        return cls(np.quantile(values, STEPS, axis=0), np.linalg.cholesky(covariance))
+
+    def drawn(self, count: int, seed: int) -> np.ndarray:
+        """``count`` fingerprints (n x BYTES) of pictures that are not there; the last hundredth copies of the first."""
+        rng = np.random.default_rng(seed)
+        shares = norm.cdf(rng.standard_normal((count, len(self.together))) @ self.together.T)
+        values = np.stack([np.interp(share, STEPS, own) for share, own in zip(shares.T, self.quantiles.T, strict=True)], axis=1)
+        values[:, POINTS] *= 127 / np.abs(values[:, POINTS]).max(axis=1, keepdims=True)
+        if copies := int(COPIES * count):
+            values[-copies:] = _turned(values[:copies], rng.integers(8, size=copies))
+            values[-copies:, POINTS] += rng.normal(0, NOISE, (copies, SIDE * SIDE))
+        return np.round(values).clip(-127, 127).astype(np.int8).view(np.uint8)
 
 
-def _turned(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each of the planes (n x SIDE x SIDE) in one of the eight turns."""
-    across, down, swapped = rng.integers(2, size=(3, len(planes), 1, 1))
-    planes = np.where(across, planes[:, :, ::-1], planes)
-    planes = np.where(down, planes[:, ::-1], planes)
-    return np.where(swapped, planes.swapaxes(1, 2), planes)
+def _values(rows: np.ndarray) -> np.ndarray:
+    """Fingerprints (n x BYTES) as numbers; the colours stand last, after the points."""
+    values = rows.view(np.int8).astype(np.float64)
+    values[:, 0] = rows[:, 0].clip(0, 127)
+    return values
+
+
+def _turned(values: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Each row (n x BYTES) in its turn."""
+    found = values.copy()
+    for turn in range(8):
+        planes = values[turns == turn, POINTS].reshape(-1, SIDE, SIDE)
+        found[turns == turn, POINTS] = turned(planes, turn).reshape(-1, SIDE * SIDE)
+    return found

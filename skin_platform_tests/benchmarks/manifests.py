@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from skin_platform.storage.batches import MANIFEST_SCHEMA
-from skin_platform_tests.benchmarks.made_up import base, made_up
+from skin_platform_tests.benchmarks.made_up import base
 
 LABELS = ("irregular", "mottled", "plain")
 IMAGES_A_PATIENT = 4
@@ -17,7 +17,7 @@ def made_up_manifest(batch: int, images: int) -> pa.Table:
     rng = np.random.default_rng(batch)
     sha256s = [hashlib.sha256(f"{batch}:{at}".encode()).hexdigest() for at in range(images)]
     labels = [LABELS[at] for at in rng.integers(0, len(LABELS), images)]
-    prints = made_up(base(), images, seed=batch)
+    prints = base().drawn(images, seed=batch)
     batch_id = f"2026-05-01-made-up-{batch}"
     columns = {
         "file_id": [sha256[:20] for sha256 in sha256s], "reason": [None] * images,

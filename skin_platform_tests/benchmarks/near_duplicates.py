@@ -21,7 +21,7 @@ from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, finger
 from skin_platform.core.near_duplicates import MAX_DIFFERENCE
 from skin_platform.storage.grouping import DIFFERENCE, look_up
 from skin_platform_tests.benchmarks.figures import Row, at_most, median, options, tell
-from skin_platform_tests.benchmarks.made_up import made_up
+from skin_platform_tests.benchmarks.made_up import Population
 from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real, rows_of
 
 BATCH = 1000
@@ -150,7 +150,7 @@ def likely(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return found
 
 
-def growth(base: np.ndarray) -> list[Row]:
+def growth(population: Population) -> list[Row]:
     """What a batch of 1,000 new images costs by how many are there, and an estimate of how the whole grows with them.
 
     The whole is not run: its batches are taken to cost the mean of the first's and the last's. CPU seconds of all threads: what
@@ -159,10 +159,10 @@ def growth(base: np.ndarray) -> list[Row]:
     seconds = []
     for size in SIZES:
         lookup = Lookup()
-        lookup.add(made_up(base, size, seed=size), compare=False)
+        lookup.add(population.drawn(size, seed=size), compare=False)
         lookup.candidates, times = 0, []
         for turn in range(TURNS):
-            new = made_up(base, BATCH, seed=turn)
+            new = population.drawn(BATCH, seed=turn)
             started = time.process_time()
             lookup.add(new)
             times.append(time.process_time() - started)
@@ -222,7 +222,7 @@ def main() -> None:
         print(f"generated, encoded, judged {len(prints)} in {time.perf_counter() - started:.0f} s")
     rows, seconds = judged("generated", prints)
     base = rows_of([each for each in prints if not each.change])
-    table += [*rows, against_all_pairs(base, seconds, len(prints)), *growth(base)]
+    table += [*rows, against_all_pairs(base, seconds, len(prints)), *growth(Population.of(base))]
     crowds()
     tell(table, as_json=chosen.json)
 
