@@ -16,16 +16,21 @@ LARGE_EFFECT = 0.14  # of the correlation ratio (Cohen 1988)
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it is sound, and why."""
+    """Whether it is sound, and why; what cannot be judged yet passes and says so."""
 
     passed: bool
     reason: str
+    is_judged: bool = True
+
+
+def _not_yet(reason: str) -> Verdict:
+    return Verdict(True, f"not judged yet: {reason}", False)
 
 
 def volume(images: int, before: Sequence[int]) -> Verdict:
     """Whether a batch of so many ``images`` is within ten times the median of those ``before`` it, either way."""
     if len(before) < USUAL_BATCHES:
-        return Verdict(True, f"{images} images; what is usual is known from {USUAL_BATCHES} earlier batches on")
+        return _not_yet(f"{len(before)} batch(es) came before, what is usual is known from {USUAL_BATCHES} on")
     usual = median(before)
     passed = usual / USUAL_FACTOR <= images <= usual * USUAL_FACTOR
     return Verdict(passed, f"{images} images, the {len(before)} batches before had {usual:g} (median)")
@@ -35,7 +40,7 @@ def label_shift(new: Mapping[str, int], before: Mapping[str, int]) -> Verdict:
     """Whether the shares of labels in a batch are those of the catalogue ``before`` it: total variation distance (0 to 1)."""
     n, m = sum(new.values()), sum(before.values())
     if n < SHIFT_IMAGES or m < SHIFT_IMAGES:
-        return Verdict(True, f"{n} images after {m}: too few to judge (from {SHIFT_IMAGES} each on)")
+        return _not_yet(f"{n} images after {m} are too few (from {SHIFT_IMAGES} each on)")
     distances = {label: new.get(label, 0) / n - before.get(label, 0) / m for label in {*new, *before}}
     distance = sum(abs(value) for value in distances.values()) / 2
     most = max(distances, key=lambda label: (abs(distances[label]), label))
@@ -61,7 +66,7 @@ def correlation_ratio(groups: Sequence[tuple[int, float, float]]) -> float:
 def quality_by_label(ratios: Mapping[str, float], images: int) -> Verdict:
     """Whether no quality measure goes with the label: a model could learn the camera in place of the lesion."""
     if images < SHIFT_IMAGES:
-        return Verdict(True, f"{images} images: too few to judge (from {SHIFT_IMAGES} on)")
+        return _not_yet(f"{images} images are too few (from {SHIFT_IMAGES} on)")
     large = {name: ratio for name, ratio in ratios.items() if ratio > LARGE_EFFECT}
     told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in sorted((large or ratios).items(), key=lambda item: -item[1]))
     if large:

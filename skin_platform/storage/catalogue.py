@@ -17,7 +17,7 @@ from skin_platform.storage.lesions import LesionsTable
 from skin_platform.storage.lesions_sql import COLUMNS, IS_TRAINABLE, KEYS, sums
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.offers_sql import offered, trainable_sums
-from skin_platform.storage.parts import PartsCache, view_of
+from skin_platform.storage.parts import PartsCache, close_but_for, view_of
 from skin_platform.storage.published import publish, read_published
 from skin_platform.storage.revisions import LabelSums
 
@@ -56,27 +56,38 @@ class Catalogue:
     ) -> pa.Table | None:
         """The answer to ``sql`` over the view ``lesions_data`` at one revision; None before anything was published.
 
-        ``tables`` can be asked about besides, under their names. Raises ``ValueError`` with DuckDB's words where the statement
-        cannot be run.
+        ``tables`` can be asked about besides, under their names. A question can only read these: DuckDB opens no other file and
+        writes none. Raises ``ValueError`` with DuckDB's words where the statement cannot be run.
         """
+        files = self._files()
+        if files is None:
+            return None
+        with duckdb.connect() as db:
+            db.execute(view_of(files))
+            for name, table in (tables or {}).items():
+                db.register(name, table)
+            close_but_for(db, files)
+            try:
+                kinds = {statement.type for statement in db.extract_statements(sql)}
+                if kinds != {duckdb.StatementType.SELECT}:  # COPY could write over the very files that may be read
+                    raise ValueError("a question to the catalogue can only read: one SELECT (or FROM) statement. `--out FILE` "
+                                     "writes the answer")
+                return db.execute(sql, list(parameters)).to_arrow_table()
+            except duckdb.Error as error:
+                raise ValueError(str(error)) from None
+
+    def _files(self) -> list[Path] | None:
+        """The parts in force as local files; None before anything was published."""
         for attempt in range(TRIES):
             published = read_published(self._objects, self._bucket)
             if published is None:
                 return None
             try:
-                files = self._parts.files(published.parts)
-                break
+                return self._parts.files(published.parts)
             except KeyError:
                 if attempt == TRIES - 1:
                     raise
-        with duckdb.connect() as db:
-            db.execute(view_of(files))
-            for name, table in (tables or {}).items():
-                db.register(name, table)
-            try:
-                return db.execute(sql, list(parameters)).to_arrow_table()
-            except duckdb.Error as error:
-                raise ValueError(str(error)) from None
+        return None
 
     def read(self) -> pa.Table | None:
         """The whole table, ordered by its key; None before anything was published."""

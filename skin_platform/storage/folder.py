@@ -5,6 +5,8 @@ Not here: the nine operations (``storage.objects``), the S3 endpoint (``storage.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from obstore.store import LocalStore
 from skin_platform.storage.faults import StorageError
 
 METADATA_FOLDER = ".metadata"
+PRIVATE = "private"  # below it: original names and what patients are called; for nobody but the platform's own user
 
 
 class Folder:
@@ -47,9 +50,10 @@ class Folder:
 
     def put(self, bucket: str, key: str, data: bytes | Path, metadata: dict[str, str]) -> None:
         """Store an object in place of a former one; its metadata first, so that no reader finds the one without the other."""
-        if metadata:
-            obstore.put(self.opened(bucket), sidecar(key), json.dumps(metadata).encode())
-        obstore.put(self.opened(bucket), key, data)
+        with self._kept_private(bucket, key):
+            if metadata:
+                obstore.put(self.opened(bucket), sidecar(key), json.dumps(metadata).encode())
+            obstore.put(self.opened(bucket), key, data)
         if not metadata:
             self._delete(bucket, sidecar(key))  # what the former object was given
 
@@ -58,9 +62,10 @@ class Folder:
 
         Raises ``AlreadyExistsError`` where there is one.
         """
-        obstore.put(self.opened(bucket), key, data, mode="create")
-        if metadata:
-            obstore.put(self.opened(bucket), sidecar(key), json.dumps(metadata).encode())
+        with self._kept_private(bucket, key):
+            obstore.put(self.opened(bucket), key, data, mode="create")
+            if metadata:
+                obstore.put(self.opened(bucket), sidecar(key), json.dumps(metadata).encode())
 
     def metadata(self, bucket: str, key: str) -> dict[str, str]:
         """What was said of the object at its upload, and ``size_bytes``."""
@@ -82,6 +87,25 @@ class Folder:
     def url(self, bucket: str, key: str, expires: timedelta) -> str:
         """A ``file://`` URL, which never expires."""
         return (self._root / bucket / key).resolve().as_uri()
+
+    @contextmanager
+    def _kept_private(self, bucket: str, key: str) -> Iterator[None]:
+        """What is written below ``private/`` is for nobody else: folders 0700, made before anything is in them, files 0600."""
+        if not key.startswith(f"{PRIVATE}/"):
+            yield
+            return
+        self.opened(bucket)  # or there is none, and none is to be made here
+        tops = [self._root / bucket / PRIVATE, self._root / bucket / METADATA_FOLDER / PRIVATE]
+        for top in tops:
+            top.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield
+        for top, name in zip(tops, (key, sidecar(key)), strict=True):
+            path = self._root / bucket / name
+            for place in (path, *path.parents):
+                with suppress(FileNotFoundError):  # another process has deleted it meanwhile
+                    place.chmod(0o600 if place == path else 0o700)
+                if place == top:
+                    break
 
     def _delete(self, bucket: str, name: str) -> None:
         try:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from skin_platform.storage.private_files import made_private
+
 LOCK_SECONDS = 30  # another process holds the lock while it stores a claim, which takes a moment
 _metadata = sa.MetaData()
 FILES = sa.Table(
@@ -45,6 +47,7 @@ def opened(path: Path | None) -> sa.Engine:
     """The database at ``path`` with its tables, made where they are missing; in memory where it is None."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
+        made_private(path)  # it holds the names of files as delivered
     engine = sa.create_engine(f"sqlite:///{path or ''}", connect_args={"timeout": LOCK_SECONDS})
     with engine.begin() as connection:  # two processes may open a new ledger at once
         for table in (FILES, BATCHES, WAITING):

@@ -7,9 +7,13 @@ Not here: the routes (``serving.routes``).
 import logging
 import queue
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
+from skin_platform.storage.private_files import made_private
 
 logger = logging.getLogger(__name__)
 PENDING_MAX = 10_000  # predictions waiting for a slow database; about 10 MB
@@ -38,7 +42,10 @@ class OnlineStore:
         self._engine = sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True)
 
     def create_tables(self) -> None:
-        """Create what is missing; two processes may do so at once."""
+        """Create what is missing; two processes may do so at once. A SQLite file is nobody else's to read."""
+        if self._engine.dialect.name == "sqlite" and self._engine.url.database not in (None, "", ":memory:"):
+            with suppress(OSError):  # what is wrong with it SQLAlchemy tells below
+                made_private(Path(str(self._engine.url.database)))
         with self._engine.begin() as connection:
             connection.execute(sa.schema.CreateTable(predictions, if_not_exists=True))
 

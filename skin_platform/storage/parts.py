@@ -81,6 +81,13 @@ class PartsCache:
     def _path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.parquet"
 
+
+def close_but_for(db: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Let ``db`` reach no file but these, and no network, for good."""
+    quoted = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    db.execute(f"SET allowed_paths = [{quoted}]; SET enable_external_access = false; SET lock_configuration = true")
+
+
 def view_of(files: Sequence[Path]) -> str:
     """DDL of the view ``lesions_data`` over parts, the first of which holds unique keys: of each key the newest row counts."""
     first, *later = (str(file).replace("'", "''") for file in files)

@@ -10,7 +10,9 @@ from skin_platform.core.soundness import correlation_ratio, label_shift, quality
     (100, [100] * 5, True), (11, [100] * 9, True), (9, [100] * 9, False), (1001, [90, 100, 110, 100, 100], False),
     (1, [100] * 4, True), (0, [0] * 6, True), (5000, [], True)])
 def test_a_batch_of_unusual_size_is_noticed_once_there_is_a_usual_size(images, before, passed):
-    assert volume(images, before).passed is passed
+    verdict = volume(images, before)
+    assert verdict.passed is passed
+    assert verdict.is_judged is (len(before) >= 5) is not verdict.reason.startswith("not judged yet: ")
 
 
 @pytest.mark.parametrize(("new", "before", "passed"), [

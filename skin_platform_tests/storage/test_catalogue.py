@@ -207,3 +207,31 @@ def test_a_reader_is_never_blocked_and_never_sees_half_a_batch_while_fifty_are_w
     looks, states = map(int, told.split())
     assert looks >= 20
     assert states >= 10
+
+
+@pytest.mark.parametrize("sql", [
+    "COPY (SELECT 1) TO '{0}/out.csv'", "COPY lesions_data TO '{1}' (USE_TMP_FILE false)",
+    "SELECT 1; COPY (SELECT 1) TO '{0}/out.csv'",
+    "EXPLAIN ANALYZE COPY lesions_data TO '{0}/out.csv'", "EXPORT DATABASE '{0}/out'", "ATTACH '{0}/out.db'", "INSTALL httpfs",
+    "SET enable_external_access = true", "CREATE TABLE lesions_data2 AS FROM lesions_data",
+    "SELECT * FROM read_text('{0}/secret.txt')",
+    "SELECT * FROM '{0}/secret.csv'", "SELECT * FROM glob('{0}/*')", "SELECT * FROM read_text('http://127.0.0.1:9/x')", "SELEKT 1", ""])
+def test_a_question_can_only_read_and_only_the_catalogue(catalogue, lesions, tmp_path, sql):
+    lesions.replace_batch(*batch(1, 3))
+    catalogue.publish(lesions, NOW)
+    lesions.replace_batch(*batch(2, 1))
+    catalogue.publish(lesions, NOW)
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "secret.csv").write_text("a,b\nsecret,1\n")
+
+    def there():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = there()
+    part = max((tmp_path / "cache").glob("*.parquet"), key=lambda path: path.stat().st_size)
+    with pytest.raises(ValueError, match=r".") as error:
+        catalogue.query(sql.format(tmp_path, part))
+    assert "secret" not in str(error.value).replace("secret.", "")
+    assert there() == before
+    assert catalogue.query("DESCRIBE lesions_data").num_rows > 20
+    assert catalogue.query("SELECT count(*) AS n FROM lesions_data")["n"].to_pylist() == [4]

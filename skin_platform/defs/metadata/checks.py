@@ -47,18 +47,20 @@ def labels_are_configured(stores: StoresResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=lesions_data, description="No image waits for a decision between two labels; such images are left out.")
 def no_image_has_two_labels(stores: StoresResource) -> dg.AssetCheckResult:
     """The same bytes under two labels are kept out of datasets until a person decides (`skin conflicts`)."""
-    found = stores.open().catalogue.conflicts()
+    found = _rows(stores.open().catalogue, "SELECT sha256, string_agg(label, ', ' ORDER BY label) AS labels FROM lesions_data "
+                                           "WHERE exclusion = 'conflict' GROUP BY sha256 ORDER BY sha256")
     return _warning(Verdict(not found, f"{len(found)} image(s) under several labels: skin conflicts"), count=len(found),
-                    conflicts=table([{"sha256": sha256} for sha256 in found[:SHOWN]], ["sha256"]))
+                    conflicts=table(found[:SHOWN], ["sha256", "labels"]))
 
 
-@dg.asset_check(asset=lesions_data, description="The newest batch is about as large as those before it.")
+@dg.asset_check(asset=lesions_data, description="The newest batch is about as large as those before it "
+                                                  "(judged from the sixth batch on; before that it says so and passes).")
 def batch_is_of_usual_size(stores: StoresResource) -> dg.AssetCheckResult:
     """A tenth or ten times the median of earlier batches is worth a look."""
     found = _rows(stores.open().catalogue, "SELECT batch_id, count(*) AS images FROM lesions_data GROUP BY batch_id "
                                            "ORDER BY min(ingested_at), batch_id")
     counts = [row["images"] for row in found]
-    return _warning(volume(counts[-1], counts[:-1]) if counts else Verdict(True, "no batch yet"))
+    return _warning(volume(counts[-1], counts[:-1]) if counts else Verdict(True, "not judged yet: no batch came", False))
 
 
 @dg.asset_check(asset=lesions_data, description="The labels of the newest batch have about the shares that they had before.")
@@ -121,7 +123,7 @@ def _rows(catalogue: Catalogue, sql: str) -> list[dict[str, Any]]:
 
 def _warning(verdict: Verdict, **shown: Any) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=verdict.passed, severity=dg.AssetCheckSeverity.WARN, description=verdict.reason,
-                               metadata=shown)
+                               metadata={"judged": verdict.is_judged, **shown})
 
 
 CHECKS = [table_is_as_declared, labels_are_configured, no_image_has_two_labels, batch_is_of_usual_size,
