@@ -22,11 +22,12 @@ from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.allocator import keep_freed_memory
 from skin_platform.ml.classifier import LesionClassifier
 from skin_platform.ml.config import TrainingConfig
-from skin_platform.ml.course import Course, Saving
+from skin_platform.ml.course import Course
 from skin_platform.ml.examples import Examples, LabelledFeatures
 from skin_platform.ml.order import Batches, Order, Share
 from skin_platform.ml.progress import Hooks, ProgressTeller
 from skin_platform.ml.resume import ResumeFile
+from skin_platform.ml.saving import Saving
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 

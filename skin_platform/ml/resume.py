@@ -1,6 +1,6 @@
 """Resuming: the file from which an interrupted fit goes on, so that it ends as if it had not been interrupted.
 
-Here: its place, when it is believed, when it goes. Not here: what Lightning writes into it, when (``ml.course``).
+Here: its place, when it is believed, when it goes. Not here: what Lightning writes into it, when (``ml.saving``).
 
     <root>/<key>/resume.ckpt             the newest state, replaced as a whole
     <root>/<key>/resume.ckpt.set-aside   one that could not be used

@@ -15,11 +15,11 @@ import torch
 
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.backbones import weights_digest
-from skin_platform.ml.course import Saving
 from skin_platform.ml.failures import Cancelled, TrainingError
 from skin_platform.ml.fit import fit
 from skin_platform.ml.progress import Hooks
 from skin_platform.ml.resume import Resumable, resume_file
+from skin_platform.ml.saving import Saving
 from skin_platform_tests.ml.examples import pictures, tiny
 
 PROGRAM = """
