@@ -1,6 +1,7 @@
 """Groups: images that must never stand in two splits, because they show the same patient, lesion or picture.
 
-Here: joining links into groups (connected components by hooking and shortcutting; Shiloach and Vishkin 1982).
+Here: joining links into groups (connected components by hooking and shortcutting; Shiloach and Vishkin 1982), and taking
+apart what likeness has joined too much of.
 """
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.uint64]
 NONE: Numbers = np.zeros(0, np.uint64)
+MOST_HOUSEHOLDS = 200  # patients or lesions that likeness may join: more are pictures that look alike by chance
 
 
 def joined(
@@ -34,6 +36,25 @@ def joined(
         ones, others = ones[apart], others[apart]
         np.minimum.at(group, np.maximum(first, second)[apart], np.minimum(first, second)[apart])
         _shortcut(group)
+
+
+def clusters_and_groups(
+    images: Numbers, links: tuple[Numbers, Numbers], pairs: tuple[Numbers, Numbers], is_sure: NDArray[np.bool_]
+) -> tuple[Numbers, Numbers]:
+    """The cluster of each image, which all links and pairs join, and its group, by the same rules as ``joined``.
+
+    A cluster is a group, unless its pairs join more than ``MOST_HOUSEHOLDS`` of what links alone join: then only pairs that
+    are sure join within it. Among very many pictures some look alike by chance, and chains of them would end in one group
+    that leaves nothing to split; whatever came first, the same clusters are taken apart.
+    """
+    clusters = joined(images, links, pairs)
+    heads = joined(images, links) == images  # one of each household
+    numbers, households = np.unique(clusters[heads], return_counts=True)
+    large = numbers[households > MOST_HOUSEHOLDS]
+    if not len(large):
+        return clusters, clusters
+    kept = is_sure | ~np.isin(pairs[0], images[np.isin(clusters, large)])
+    return clusters, joined(images, links, (pairs[0][kept], pairs[1][kept]))
 
 
 def _places(numbers: Numbers, images: Numbers) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 Here: links, near-duplicates and groups of the images that a change touches, inside the change's transaction.
 Not here: what joins (``core.groups``), what looks alike (``core.fingerprints``), the rows themselves (``storage.lesions``).
 
-Only groups that the changed images belonged to or now link to are looked at, so that a batch costs what is new. All lookups
+Only clusters that the changed images belonged to or now link to are looked at, so that a batch costs what is new. All lookups
 are scans of columns of numbers: 8 MB for a million images, some milliseconds.
 """
 
@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
-from skin_platform.core.groups import joined
-from skin_platform.core.near_duplicates import MAX_DIFFERENCE, WAVE_BITS
+from skin_platform.core.fingerprints import BYTES, MAX_DIFFERENCE, SURE_DIFFERENCE, Rows, bands_of, differences
+from skin_platform.core.groups import clusters_and_groups
+from skin_platform.core.near_duplicates import MAX_DIFFERENCE as MAX_BITS
+from skin_platform.core.near_duplicates import WAVE_BITS
 
 AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB
 MAX_CROWD = 3000  # images of a band that others are told from by their sketches: a million real lesions have some hundred
@@ -32,7 +33,7 @@ LIKELY = f"""
 WITH nearest AS (
     SELECT a.image_key, b.image_key AS other_key, min({DIFFERENCE}) AS difference
     FROM new_bands a JOIN nearby b USING (band)
-    WHERE a.image_key <> b.image_key AND {DIFFERENCE} <= {MAX_DIFFERENCE}
+    WHERE a.image_key <> b.image_key AND {DIFFERENCE} <= {MAX_BITS}
     GROUP BY a.image_key, b.image_key
     QUALIFY row_number() OVER (PARTITION BY a.image_key ORDER BY difference, other_key) <= {MAX_LIKELY}
 )
@@ -51,14 +52,17 @@ def regroup(db: duckdb.DuckDBPyConnection) -> None:
     _collect_members(db)
     [images] = _columns(db, "FROM members")
     links = _columns(db, "SELECT DISTINCT link, image_key FROM metadata.links SEMI JOIN members USING (image_key)")
-    pairs = _columns(db, "SELECT image_key, other_key FROM metadata.near_duplicates SEMI JOIN members USING (image_key)")
-    _temporary(db, "grouping", image_key=images, group_key=joined(images, (links[0], links[1]), (pairs[0], pairs[1])))
+    one, other, sure = _columns(db, "SELECT image_key, other_key, is_sure::UTINYINT "
+                                    "FROM metadata.near_duplicates SEMI JOIN members USING (image_key)")
+    clusters, groups = clusters_and_groups(images, (links[0], links[1]), (one, other), sure > 0)
+    _temporary(db, "grouping", image_key=images, group_key=groups, cluster_key=clusters)
     take(db, "moved", "metadata.lesions_data", "image_key IN (SELECT m.image_key FROM grouped m JOIN grouping g "
-         "USING (image_key) WHERE m.group_key <> g.group_key AND m.image_key NOT IN (SELECT image_key FROM affected))")
+         "USING (image_key) WHERE (m.group_key <> g.group_key OR m.cluster_key <> g.cluster_key) "
+         "AND m.image_key NOT IN (SELECT image_key FROM affected))")
     db.execute("INSERT INTO before SELECT * FROM moved")
     db.execute("INSERT INTO after SELECT * FROM moved")
-    db.execute("UPDATE after SET group_key = g.group_key, group_id = format('{:016x}', g.group_key) "
-               "FROM grouping g WHERE g.image_key = after.image_key")
+    db.execute("UPDATE after SET cluster_key = g.cluster_key, group_key = g.group_key, "
+               "group_id = format('{:016x}', g.group_key) FROM grouping g WHERE g.image_key = after.image_key")
 
 
 def take(db: duckdb.DuckDBPyConnection, name: str, table: str, where: str) -> None:
@@ -134,10 +138,12 @@ def _keep_alike(db: duckdb.DuckDBPyConnection) -> None:
                                 "FROM likely UNION SELECT other_key FROM likely) ORDER BY image_key").to_arrow_table().columns
     rows = _bytes(prints)
     one, other = _columns(db, "SELECT image_key, other_key FROM likely")
-    alike = alike_pairs(*(rows[np.searchsorted(images.to_numpy(), keys)] for keys in (one, other)))
-    one, other = one[alike], other[alike]
-    _temporary(db, "found", image_key=np.concatenate([one, other]), other_key=np.concatenate([other, one]))
-    db.execute("INSERT INTO metadata.near_duplicates SELECT image_key, other_key FROM found")
+    difference = differences(*(rows[np.searchsorted(images.to_numpy(), keys)] for keys in (one, other)))
+    alike = difference <= MAX_DIFFERENCE
+    one, other, sure = one[alike], other[alike], difference[alike] <= SURE_DIFFERENCE
+    _temporary(db, "found", image_key=np.concatenate([one, other]), other_key=np.concatenate([other, one]),
+               is_sure=np.tile(sure, 2).astype(np.uint8))
+    db.execute("INSERT INTO metadata.near_duplicates SELECT image_key, other_key, is_sure > 0 FROM found")
 
 
 def _bytes(prints: pa.ChunkedArray) -> Rows:
@@ -148,9 +154,10 @@ def _bytes(prints: pa.ChunkedArray) -> Rows:
 
 
 def _collect_members(db: duckdb.DuckDBPyConnection) -> None:
-    """The images of every group that the change touches, as they are after it."""
-    db.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT group_key FROM metadata.lesions_data "
+    """The images of every cluster that the change touches, as they are after it."""
+    db.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT cluster_key FROM metadata.lesions_data "
                "WHERE image_key IN (SELECT image_key FROM neighbours UNION SELECT image_key FROM before)")
-    db.execute("CREATE OR REPLACE TEMP TABLE grouped AS SELECT DISTINCT image_key, group_key FROM metadata.lesions_data "
-               "WHERE group_key IN (SELECT group_key FROM touched) AND image_key NOT IN (SELECT image_key FROM gone)")
+    db.execute("CREATE OR REPLACE TEMP TABLE grouped AS SELECT DISTINCT image_key, group_key, cluster_key "
+               "FROM metadata.lesions_data WHERE cluster_key IN (SELECT cluster_key FROM touched) "
+               "AND image_key NOT IN (SELECT image_key FROM gone)")
     db.execute("CREATE OR REPLACE TEMP TABLE members AS SELECT image_key FROM after UNION SELECT image_key FROM grouped")

@@ -118,7 +118,7 @@ def _derive_anew(db: duckdb.DuckDBPyConnection, consent: ConsentWords) -> None:
     db.execute(EXCLUDE)
     db.execute(CONSENT, [list(consent.renewed), list(consent.refused), list(consent.given)])
     regroup(db)
-    same = f"SELECT {COLUMNS} FROM before INTERSECT SELECT {COLUMNS} FROM after"
+    same = f"SELECT {COLUMNS}, cluster_key FROM before INTERSECT SELECT {COLUMNS}, cluster_key FROM after"
     db.execute(f"CREATE OR REPLACE TEMP TABLE same AS SELECT {KEYS} FROM ({same})")
     for table in ("before", "after"):
         db.execute(f"DELETE FROM {table} WHERE ({KEYS}) IN (FROM same)")

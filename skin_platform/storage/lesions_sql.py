@@ -3,8 +3,8 @@
 Here: text. Not here: running it (``storage.lesions``), groups (``storage.grouping``).
 
 Internal columns stand behind the declared ones: ``image_key`` and ``group_key`` are the first 64 bits of the SHA-256 and of the
-group id (numbers of eight bytes are looked through ten times as fast as texts of 64), ``revision`` is the change of the table
-that wrote the row last.
+group id (numbers of eight bytes are looked through ten times as fast as texts of 64), ``cluster_key`` is what all likeness
+joins (another than the group's only where that was too much), ``revision`` is the change of the table that wrote the row last.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ KEYS = ", ".join(KEY)
 IMAGE_KEY = "('0x' || sha256[1:16])::UBIGINT"
 ORDER = "ORDER BY ingested_at, batch_id, file_id"
 DERIVED = {"group_id": "''", "erased_at": "NULL", "exclusion": "NULL"}
-INTERNAL = (Column("image_key", "UBIGINT", ""), Column("group_key", "UBIGINT", ""), Column("revision", "BIGINT", ""))
+INTERNAL = (Column("image_key", "UBIGINT", ""), Column("group_key", "UBIGINT", ""), Column("cluster_key", "UBIGINT", ""),
+            Column("revision", "BIGINT", ""))
 
 
 def _create(table: str, columns: Sequence[Column]) -> str:
@@ -39,7 +40,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS metadata.links (link UBIGINT, image_key UBIGINT)",
     "CREATE TABLE IF NOT EXISTS metadata.fingerprints (image_key UBIGINT, fingerprint BLOB)",
     "CREATE TABLE IF NOT EXISTS metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT)",
-    "CREATE TABLE IF NOT EXISTS metadata.near_duplicates (image_key UBIGINT, other_key UBIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.near_duplicates (image_key UBIGINT, other_key UBIGINT, is_sure BOOLEAN)",
     # one row: which table this is (a rebuilt one is another) and how often it was changed
     "CREATE TABLE IF NOT EXISTS metadata.revisions (table_id VARCHAR, revision BIGINT)",
     "INSERT INTO metadata.revisions SELECT uuid()::VARCHAR, 0 WHERE NOT EXISTS (FROM metadata.revisions)",
@@ -85,8 +86,8 @@ def derive() -> str:
         else:
             present = f" FILTER (WHERE {name} IS NOT NULL)" if name in FILLED_LATER else ""
             parts.append(f"first({name} {ORDER}){present} AS {name}")
-    return (f"SELECT {', '.join(parts)}, first(image_key) AS image_key, 0::UBIGINT AS group_key, 0::BIGINT AS revision "
-            f"FROM delivered GROUP BY {KEYS}")
+    return (f"SELECT {', '.join(parts)}, first(image_key) AS image_key, 0::UBIGINT AS group_key, "
+            f"0::UBIGINT AS cluster_key, 0::BIGINT AS revision FROM delivered GROUP BY {KEYS}")
 
 
 # A person may decide for a label that nobody delivered: then a row with it stands beside the delivered ones.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skin_platform.core.groups import joined
+from skin_platform.core.groups import MOST_HOUSEHOLDS, clusters_and_groups, joined
 
 LINKS = st.tuples(st.none() | st.integers(0, 6), st.none() | st.integers(0, 6))
 WORLDS = st.lists(LINKS, min_size=1, max_size=25)
@@ -88,6 +88,25 @@ def test_links_and_pairs_join_into_one_group():
 def test_a_long_chain_is_one_group_in_whatever_order_its_links_come():
     chain = np.random.default_rng(1).permutation(20_000).astype(np.uint64)
     assert not joined(np.sort(chain), pairs=(chain[:-1], chain[1:])).any()
+
+
+@pytest.mark.parametrize("households", [MOST_HOUSEHOLDS, MOST_HOUSEHOLDS + 1])
+def test_a_chain_of_many_patients_that_only_look_alike_is_taken_apart_but_for_what_is_sure(households):
+    images = np.arange(2 * households, dtype=np.uint64)  # two of each patient
+    links, second = (images // 2, images), images[1::2]
+    sure = np.arange(households - 1) == 3
+    clusters, groups = clusters_and_groups(images, links, (second[:-1], second[1:]), sure)
+    assert not clusters.any()
+    apart = np.where(images // 2 == 4, 6, images // 2 * 2)  # patients 3 and 4 have the same picture
+    assert groups.tolist() == (apart.tolist() if households > MOST_HOUSEHOLDS else clusters.tolist())
+
+
+def test_a_patient_of_many_images_is_one_household_and_keeps_its_copies():
+    images = np.arange(5 * MOST_HOUSEHOLDS, dtype=np.uint64)
+    links, pairs = (np.minimum(images, 1), images), (numbers([0]), numbers([1]))
+    clusters, groups = clusters_and_groups(images, links, pairs, np.zeros(1, np.bool_))
+    assert not clusters.any()
+    assert not groups.any()
 
 
 def test_a_link_to_what_is_no_image_is_an_error_that_names_it():
