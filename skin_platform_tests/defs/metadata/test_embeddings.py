@@ -122,7 +122,8 @@ def test_the_sensor_costs_no_import_of_torch_and_lets_training_go_first(settings
     code = ("import sys, dagster as dg; from skin_platform.defs.metadata.sensors import embeddings_sensor\n"
             "from skin_platform.defs.resources import StoresResource\n"
             "with dg.DagsterInstance.from_config(sys.argv[1]) as instance:\n"
-            "    found = embeddings_sensor(dg.build_sensor_context(instance=instance), stores=StoresResource(home=sys.argv[2]))\n"
+            "    context = dg.build_sensor_context(instance=instance)\n"
+            "    found = embeddings_sensor(context, stores=StoresResource(home=sys.argv[2]))\n"
             "print(len(found.run_requests), 'torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code, str(settings.home.dagster), str(settings.home.root)], check=True,
                           capture_output=True, text=True)
