@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
-BLANK_FROM = 0.97  # share of flat blocks; photographs that are masked around the lesion reach 0.9
-DARK_BELOW, GLARING_FROM = 0.04, 0.96  # mean luminance, 0 to 1
+BLANK_FROM = 0.97  # share of flat blocks; photographs that are masked around the lesion were seen to reach 0.87
+DARK_BELOW, GLARING_FROM = 0.04, 0.96  # mean luminance, 0 to 1; darkness is that of what is not flat, since masks are black
 BLURRED_BELOW = 0.02  # of the median sharpness: cameras differ, and so do their deployments
 
 
@@ -78,8 +78,9 @@ def _fault(sharpness: float | None, exposure: float | None, blank_share: float |
     """Score and reason of a picture's worst fault; None where it has none or was not measured."""
     if blank_share is not None and blank_share >= BLANK_FROM:
         return (1 - blank_share) / (1 - BLANK_FROM) / 2, f"blank: {blank_share:.0%} of the picture is flat"
-    if exposure is not None and exposure < DARK_BELOW:
-        return exposure / DARK_BELOW / 2, f"dark: mean luminance {exposure:.2f} of 1"
+    lit = None if exposure is None else exposure / max(1e-9, 1 - (blank_share or 0.0))
+    if lit is not None and lit < DARK_BELOW:
+        return lit / DARK_BELOW / 2, f"dark: mean luminance {lit:.2f} of 1"
     if exposure is not None and exposure >= GLARING_FROM:
         return (1 - exposure) / (1 - GLARING_FROM) / 2, f"glaring: mean luminance {exposure:.2f} of 1"
     if sharpness is not None and sharpness < blurred:
