@@ -28,6 +28,7 @@ class Trace:
     bundle: str
     model_version: str
     checkpoint_sha256: str
+    weights_sha256: str
     checkpoint: str
     dataset_digest: str
     dataset_images: int
@@ -69,7 +70,7 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
     training = tuple(row for row in rows if row.split == settings.dataset.train_split)
     trace = Trace(
         prediction_id, row["predicted_at"].replace(tzinfo=UTC).isoformat(), row["image_sha256"], row["label"], row["bundle"],
-        row["model_version"], provenance["checkpoint_sha256"], f"s3://{settings.s3_bucket_models}/{key}",
+        row["model_version"], provenance["checkpoint_sha256"], provenance["weights_sha256"], f"s3://{settings.s3_bucket_models}/{key}",
         provenance["dataset_digest"], len(rows), len(training), provenance["code_version"],
         provenance["dagster_run_id"], provenance["mlflow_run_id"])
     return trace, TracedImages(tuple(rows), training, canonical_manifest(rows))

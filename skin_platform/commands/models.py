@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.core.intervals import Interval, with_interval
 
 if TYPE_CHECKING:
     from skin_platform.storage.versions import ModelVersions
@@ -26,11 +27,12 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps([item.manifest | {"aliases": item.aliases} for item in found], ensure_ascii=False))
         return
-    table = Table("version", "architecture", "labels", "accuracy", "epochs", "dataset", "alias")
+    table = Table("version", "accuracy (95 %)", "on", "dataset", "alias")  # the rest is in --json: 80 columns hold no more
     for item in found:
-        told = item.manifest
-        table.add_row(item.version, escape(told["architecture"]), str(told["num_classes"]), f"{told['val_accuracy']:.3f}",
-                      str(told["total_epochs"]), told["dataset_digest"][:12], ", ".join(item.aliases))
+        told, score = item.manifest, item.manifest["score"]
+        interval = Interval(**score["accuracy_interval"]) if score["accuracy_interval"] else None
+        table.add_row(item.version, with_interval(score["accuracy"], interval), f"{score['split']}, n = {score['n']}",
+                      told["dataset_digest"][:12], ", ".join(item.aliases))
     Console().print(table if found else "no model version yet: `skin demo`, or the job train_now, makes one")
 
 

@@ -14,7 +14,7 @@ import skin_platform
 from skin_platform.serving.bundle import Bundle, write_bundle
 
 SERVING_CODE = ("__init__.py", "settings.py", "dataset_config.py", "core", "serving", "storage/__init__.py",
-                "storage/online.py")
+                "storage/online.py", "storage/private_files.py")
 REQUIREMENTS = ("bentoml", "fastapi", "python-multipart", "numpy", "pillow", "onnxruntime", "sqlalchemy", "pydantic",
                 "pydantic-settings", "pyyaml")
 BENTO_NAME = "lesion_classifier"

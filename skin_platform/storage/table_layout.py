@@ -12,8 +12,8 @@ def check_layout(db: duckdb.DuckDBPyConnection) -> None:
     """Make the tables where there is none yet; raises ``RuntimeError`` with the remedy where they are of another layout."""
     tables = {name for [name] in db.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'metadata'").fetchall()}
     if tables and ("layout" not in tables or db.execute("FROM metadata.layout").fetchall() != [(LAYOUT,)]):
-        raise RuntimeError("the metadata tables were made by another version, whose layout differs: run the job "
-                           "`rebuild_metadata` once, which makes them anew from the manifests")
+        raise RuntimeError("the metadata tables were made by another version, whose layout differs: run "
+                           "`skin rebuild` once (in the UI the job rebuild_metadata), which makes them anew from the manifests")
     make_tables(db)
 
 

@@ -26,7 +26,10 @@ ALIASES = ("champion", "challenger")
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a version's manifest says of its model. ``best_epoch`` is the epoch that the kept weights are of."""
+    """What a version's manifest says of its model.
+
+    ``best_epoch`` is the epoch that the kept weights are of, ``score`` what they got on the split that counts, with its n.
+    """
 
     architecture: str
     num_classes: int
@@ -37,6 +40,7 @@ class ModelFacts:
     val_loss: float
     total_epochs: int
     optimizer: str
+    score: dict[str, Any]
     dataset_digest: str
     code_version: str
     dagster_run_id: str

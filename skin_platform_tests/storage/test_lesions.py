@@ -201,7 +201,7 @@ def test_a_file_of_another_layout_is_refused_with_the_remedy_which_makes_it_anew
         db.execute("CREATE SCHEMA metadata; CREATE TABLE metadata.bands (band BIGINT, image_key UBIGINT); "
                    "CREATE TABLE metadata.batches (batch_id VARCHAR); INSERT INTO metadata.batches VALUES ('2026-05-01-x')")
     lesions = LesionsTable(path)
-    with pytest.raises(RuntimeError, match="layout differs: run the job `rebuild_metadata`"):
+    with pytest.raises(RuntimeError, match="layout differs: run `skin rebuild`"):
         _put(lesions, HISTORY[0])
     lesions.rebuild(iter(HISTORY))
     _put(lesions, HISTORY[0])

@@ -17,7 +17,10 @@ CHECKPOINT = b"weights" * 1000
 HISTORY = [{"epoch": 1, "train_loss": 0.9, "val_accuracy": 0.4}, {"epoch": 2, "train_loss": 0.5, "val_accuracy": 0.7}]
 FACTS = ModelFacts(
     architecture="resnet18", num_classes=2, best_epoch=2, train_accuracy=0.8, val_accuracy=0.7, train_loss=0.5, val_loss=0.6,
-    total_epochs=2, optimizer="AdamW", dataset_digest="d" * 64, code_version="1+abc", dagster_run_id="run-1",
+    total_epochs=2, optimizer="AdamW",
+    score={"split": "test", "n": 20, "accuracy": 0.5, "macro_f1": 0.4,
+           "accuracy_interval": {"low": 0.3, "high": 0.7, "level": 0.95}},
+    dataset_digest="d" * 64, code_version="1+abc", dagster_run_id="run-1",
     labels=("rot", "blau é"), preprocessing={"size_px": 112}, calibration={"temperature": 1.2})
 NOON = datetime(2026, 5, 1, 12, 0, 0, 700_000, UTC)
 _numbers = itertools.count()

@@ -17,14 +17,16 @@ def register(
     versions: ModelVersions, data: bytes, loaded: "Checkpoint", reference: CheckpointReference, scores: "Scores"
 ) -> str:
     """Store the checkpoint ``data`` as a new version, or find the version that an evaluation like this has made; its name."""
-    history = loaded.record["history"]
-    last = history[-1]  # the weights of the last epoch are kept, whatever the others scored
+    record, score = loaded.record, scores.report
+    kept = record["metrics"]  # of the epoch whose weights these are
     facts = ModelFacts(
-        architecture=loaded.record["config"]["backbone"], num_classes=len(loaded.labels), best_epoch=int(last["epoch"]),
-        train_accuracy=last["train_accuracy"], val_accuracy=scores.validation.accuracy, train_loss=last["train_loss"],
-        val_loss=last["val_loss"], total_epochs=len(history), optimizer=OPTIMIZER, dataset_digest=reference.dataset.digest,
+        architecture=record["config"]["backbone"], num_classes=len(loaded.labels), best_epoch=record["kept_epoch"],
+        train_accuracy=kept["train_accuracy"], val_accuracy=scores.validation.accuracy, train_loss=kept["train_loss"],
+        val_loss=kept["val_loss"], total_epochs=len(record["history"]), optimizer=OPTIMIZER,
+        score={"split": scores.split, "n": score.n, "accuracy": score.accuracy, "macro_f1": score.macro_f1,
+               "accuracy_interval": score.accuracy_interval and asdict(score.accuracy_interval)},
+        dataset_digest=reference.dataset.digest,
         code_version=reference.code_version, dagster_run_id=reference.dagster_run_id, labels=loaded.labels,
         preprocessing=loaded.preprocessing.as_dict(),
-        calibration=asdict(scores.calibration) | {"ece": scores.report.ece,
-                                                  "ece_after_temperature_scaling": scores.report.ece_scaled})
-    return versions.upload_model(data, history, facts)
+        calibration=asdict(scores.calibration) | {"ece": score.ece, "ece_after_temperature_scaling": score.ece_scaled})
+    return versions.upload_model(data, record["history"], facts)

@@ -12,14 +12,16 @@ if TYPE_CHECKING:
 
 
 def checkpoint_report(result: "Fit", reference: CheckpointReference, curves: bytes) -> dict[str, Any]:
-    """Curves, digests, and the last epoch's figures."""
-    last = result.history[-1]
+    """Curves, digests, and the figures of the epoch whose weights were kept."""
+    kept = result.history[result.kept_epoch - 1]
     return {
         "curves": picture(curves), "checkpoint_sha256": reference.sha256, "weights_sha256": reference.weights_sha256,
         "dataset_digest": reference.dataset.digest, "mlflow_run_id": reference.mlflow_run_id, "object": reference.key,
         "code_version": reference.code_version, "backbone": result.config.backbone,
-        "backbone_digest": result.backbone_digest, "epochs": len(result.history), "seconds": round(result.seconds, 1),
-        **{name: _short(last[name]) for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")},
+        "backbone_digest": result.backbone_digest, "epochs": len(result.history), "kept_epoch": result.kept_epoch,
+        "chosen_by": result.chosen_by or "nothing: the last epoch", "ended_by": result.ended_by,
+        "seconds": round(result.seconds, 1),
+        **{name: _short(kept[name]) for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")},
     }
 
 
