@@ -132,6 +132,11 @@ class Catalogue:
         rows = self.query(f"SELECT sha256, s3_uri FROM lesions_data {chosen}", [known["sha256"].to_pylist()])
         return {} if rows is None else dict(zip(rows["sha256"].to_pylist(), rows["s3_uri"].to_pylist(), strict=True))
 
+    def taken_apart(self) -> int:
+        """How many images look alike to so many patients that only sure copies join them."""
+        published = read_published(self._objects, self._bucket)
+        return published.apart if published else 0
+
     def conflicts(self) -> list[str]:
         """The SHA-256s of images that were delivered under several labels and wait for a decision."""
         rows = self.query("SELECT DISTINCT sha256 FROM lesions_data WHERE exclusion = 'conflict' ORDER BY sha256")

@@ -27,13 +27,15 @@ KEPT = timedelta(hours=1)  # a part that was merged away stays for readers who s
 
 @dataclass(frozen=True)
 class Published:
-    """The table and its revision, the parts, the sums by label, and since when former parts are out of use."""
+    """The table and its revision, the parts, the sums by label, since when former parts are out of use, and how many images
+    look alike to so many patients that only sure copies join them (``core.groups``)."""
 
     table_id: str
     revision: int
     parts: tuple[Part, ...]
     sums: dict[str, list[int]]
     superseded: dict[str, str]
+    apart: int = 0
 
 
 def read_published(objects: ObjectStore, bucket: str) -> Published | None:
@@ -60,7 +62,7 @@ def publish(objects: ObjectStore, bucket: str, cache: PartsCache, lesions: Lesio
     superseded = _superseded(former, parts, now)
     old = {key for key, at in superseded.items() if now - datetime.fromisoformat(at) > KEPT}
     published = Published(changes.table_id, changes.revision, parts, dict(changes.sums),
-                          {key: at for key, at in superseded.items() if key not in old})
+                          {key: at for key, at in superseded.items() if key not in old}, changes.apart)
     objects.upload_file(bucket, STATE_KEY, json.dumps(asdict(published)).encode())
     for key in old:
         objects.delete_object(bucket, key)

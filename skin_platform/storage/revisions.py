@@ -65,6 +65,7 @@ class Changes:
     is_whole: bool
     rows: int
     sums: Mapping[str, list[int]]
+    apart: int  # images of clusters that were taken apart
 
 
 def read_changes(db: duckdb.DuckDBPyConnection, table_id: str | None, revision: int, target: Path) -> Changes:
@@ -82,4 +83,6 @@ def read_changes(db: duckdb.DuckDBPyConnection, table_id: str | None, revision: 
         selection = f"SELECT * FROM ({present}) ORDER BY {KEYS}" if is_whole else f"{present} UNION ALL BY NAME {gone}"
         quoted = str(target).replace("'", "''")
         [(rows,)] = db.execute(f"COPY ({selection}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
-    return Changes(own_id, own_revision, is_whole, int(rows), sums)
+    [(apart,)] = db.execute("SELECT count(DISTINCT image_key) FROM metadata.lesions_data WHERE cluster_key IN "
+                            "(SELECT cluster_key FROM metadata.lesions_data WHERE cluster_key <> group_key)").fetchall()
+    return Changes(own_id, own_revision, is_whole, int(rows), sums, int(apart))

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from skin_platform.core.groups import MOST_HOUSEHOLDS
 from skin_platform.core.lesions import QUALITY
 from skin_platform.core.soundness import Verdict, correlation_ratio, label_shift, quality_by_label, volume
 from skin_platform.defs.metadata.assets import lesions_data
@@ -103,6 +104,19 @@ def no_group_was_delivered_into_two_splits(stores: StoresResource) -> dg.AssetCh
                     groups=table(found[:SHOWN], ["group_id", "splits"]))
 
 
+@dg.asset_check(asset=lesions_data, description="Likeness joins no large part of the table into one group.")
+def near_duplicate_groups_are_small(stores: StoresResource) -> dg.AssetCheckResult:
+    """A group of very many patients goes into one split as a whole, and pictures in it may look alike by chance."""
+    catalogue = stores.open().catalogue
+    found = _rows(catalogue, "SELECT group_id, count(DISTINCT sha256) AS images, "
+                             "count(DISTINCT coalesce(patient_id, lesion_id, sha256)) AS patients FROM lesions_data "
+                             f"GROUP BY group_id HAVING patients > {MOST_HOUSEHOLDS} ORDER BY images DESC, group_id")
+    apart = catalogue.taken_apart()
+    return _warning(Verdict(not found and not apart, f"{len(found)} group(s) of more than {MOST_HOUSEHOLDS} patients; {apart} "
+                            "image(s) look alike to so many that only sure copies join them"),
+                    count=len(found), taken_apart=apart, groups=table(found[:SHOWN], ["group_id", "images", "patients"]))
+
+
 @dg.asset_check(asset=lesions_data, description="How a picture was taken (sharpness, exposure, …) does not tell its label.")
 def quality_does_not_tell_the_label(stores: StoresResource) -> dg.AssetCheckResult:
     """The share of each quality measure's variance that the label explains (correlation ratio)."""
@@ -128,4 +142,4 @@ def _warning(verdict: Verdict, **shown: Any) -> dg.AssetCheckResult:
 
 CHECKS = [table_is_as_declared, labels_are_configured, no_image_has_two_labels, batch_is_of_usual_size,
           labels_are_shared_out_as_before, objects_are_there, no_group_was_delivered_into_two_splits,
-          quality_does_not_tell_the_label]
+          near_duplicate_groups_are_small, quality_does_not_tell_the_label]

@@ -8,6 +8,7 @@ import pytest
 
 from skin_platform.core.lesions import QUALITY
 from skin_platform.definitions import build_definitions
+from skin_platform.defs.metadata import checks
 from skin_platform.defs.metadata.checks import CHECKS
 from skin_platform.defs.resources import default_resources
 from skin_platform.settings import load_settings
@@ -30,8 +31,8 @@ def settings(tmp_path):
 
 def verdicts(settings):
     """What each check of the table says now, by name, as Dagster runs them."""
-    checks = dg.define_asset_job("checks_alone", selection=dg.AssetSelection.checks(*CHECKS))
-    definitions = dg.Definitions.merge(build_definitions(default_resources(settings)), dg.Definitions(jobs=[checks]))
+    job = dg.define_asset_job("checks_alone", selection=dg.AssetSelection.checks(*CHECKS))
+    definitions = dg.Definitions.merge(build_definitions(default_resources(settings)), dg.Definitions(jobs=[job]))
     with dg.DagsterInstance.from_config(str(settings.home.dagster)) as instance:
         result = definitions.resolve_job_def("checks_alone").execute_in_process(instance=instance, raise_on_error=False)
         return {found.check_name: found for found in result.get_asset_check_evaluations()}
@@ -65,6 +66,14 @@ def test_a_published_table_that_is_not_what_it_says_stops_the_run(copied):
     next(iter(state["sums"].values()))[0] += 1
     stores.objects.upload_file(bucket, key, json.dumps(state).encode())
     assert failing(copied.settings) == ["table_is_as_declared"]
+
+
+def test_likeness_that_joins_very_many_patients_is_told(copied, monkeypatch):
+    monkeypatch.setattr(checks, "MOST_HOUSEHOLDS", 0)
+    found = verdicts(copied.settings)["near_duplicate_groups_are_small"]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.metadata["count"].value > 0
+    assert found.metadata["taken_apart"].value == 0
 
 
 def test_labels_that_are_no_longer_configured_are_told(copied):
