@@ -62,7 +62,7 @@ def embed(settings, instance, batch, **tags):
     job = build_definitions(default_resources(settings)).resolve_job_def("embed_batch")
     result = job.execute_in_process(instance=instance, partition_key=batch, tags=tags, raise_on_error=False)
     if not result.success:
-        raise RuntimeError(result.failure_data_for_node("metadata__embeddings").user_failure_data.description)
+        raise RuntimeError(result.failure_data_for_node("metadata__embeddings").error.to_string())
     [event] = result.asset_materializations_for_node("metadata__embeddings")
     return {name: value.value for name, value in event.metadata.items()}
 
@@ -113,7 +113,7 @@ def test_a_batch_that_cannot_be_embedded_is_asked_for_again_but_not_for_ever(set
     while requests := asked(settings, instance):
         attempts.append(requests[0].run_key)
         for request in requests:
-            with pytest.raises(RuntimeError):
+            with pytest.raises(RuntimeError, match="is not there"):
                 embed(settings, instance, request.partition_key, **request.tags)
     assert len(set(attempts)) == 2
 
