@@ -180,6 +180,7 @@ def test_an_evaluated_checkpoint_is_a_version_with_its_real_figures(walked):
     assert told["train_loss"] == history[-1]["train_loss"]
     scored = json.loads(stores.objects.download_file(stores.settings.s3_bucket_models,
                                                      f"skin/models/{trace['mlflow_run_id']}/evaluation.json"))
-    assert told["val_accuracy"] == scored["accuracy"]
-    assert told["calibration"]["temperature"] == scored["temperature"]
+    assert told["val_accuracy"] == scored["validation"]["accuracy"]
+    assert (told["score"]["split"], told["score"]["accuracy"]) == ("test", scored["accuracy"])
+    assert told["calibration"]["temperature"] == scored["calibration"]["temperature"]
     assert hashlib.sha256(stores.versions.download_model(version.version)).hexdigest() == trace["checkpoint_sha256"]
