@@ -1,7 +1,6 @@
 """The command line: `skin …`, one short function a command; each calls what the assets call."""
 
 import json
-import logging
 import os
 import sys
 import time
@@ -10,9 +9,20 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from skin_platform.commands import catalogue, conflicts, datasets, generate, ingest, models, quarantine, review, verify
+from skin_platform import ending
+from skin_platform.commands import (
+    catalogue,
+    conflicts,
+    datasets,
+    generate,
+    ingest,
+    models,
+    quarantine,
+    rebuild,
+    review,
+    verify,
+)
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.settings import load_settings
@@ -23,19 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """Run the command; an error that a person can mend is one line, not a traceback."""
-    from skin_platform.lineage import LineageError
-
-    # an interrupt that hits the closing of a connection is told below, not with SQLAlchemy's traceback
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    try:
-        app(args=with_default_shares(sys.argv[1:]))
-    except KeyboardInterrupt:
-        Console(stderr=True).print("[bold red]interrupted[/]: nothing is lost; the same command goes on from here")
-        sys.exit(130)
-    except (LineageError, OSError, ValueError, RuntimeError) as error:
-        message = str(error) or type(error).__name__
-        Console(stderr=True).print(f"[bold red]error[/]: {escape(message)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+    sys.exit(ending.run(lambda: app(args=with_default_shares(sys.argv[1:]))))
 
 
 @app.command()
@@ -150,6 +148,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.command()(conflicts.conflicts)
 app.command()(conflicts.resolve)
 app.command()(catalogue.catalogue)
+app.command()(rebuild.rebuild)
 app.command()(generate.generate)
 app.command()(verify.verify)
 app.add_typer(models.app, name="models")

@@ -4,11 +4,13 @@ Here: every variable with its type, default and meaning (``.env.example`` lists 
 Not here: what is done with them; what may stand in ``dataset.yaml`` (``dataset_config``).
 """
 
+import difflib
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,6 +19,7 @@ from skin_platform.dataset_config import DatasetConfig, SettingsError, faults, r
 SHORT_KEY = 12  # characters
 WEAK_KEY = ("SKIN_PSEUDONYM_KEY is a well-known or short one: whoever tries ids with it learns whose images these are. Set one "
             "of your own before real deliveries come, since another key breaks the link to older rows")
+NO_KEY = "SKIN_PSEUDONYM_KEY is empty: set a key, or leave the variable out (then the well-known default holds)"
 WEAK_SECRETS = {"", "admin123", "minioadmin", "not-a-secret"}
 
 
@@ -137,7 +140,25 @@ class Home:
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; raises ``SettingsError`` that names each bad variable."""
+    _check_env_file(Path(str(Settings.model_config.get("env_file"))))
+    if os.environ.get("SKIN_PSEUDONYM_KEY", "a key").strip() == "":
+        raise SettingsError(NO_KEY)
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(faults(error, str.upper)) from None
+
+
+def _check_env_file(path: Path) -> None:
+    """Raise ``SettingsError`` where ``path`` sets a SKIN_ variable that there is not, or an empty key; others are not ours."""
+    if not path.is_file():
+        return
+    given = dotenv_values(path)
+    known = [name.upper() for name in Settings.model_fields]
+    for name in given:
+        if name.upper().startswith("SKIN_") and name.upper() not in known:
+            meant = difflib.get_close_matches(name.upper(), known, 1, cutoff=0.0)[0]
+            raise SettingsError(f"{path} sets {name}, and there is no such setting: is {meant} meant?")
+    key = "SKIN_PSEUDONYM_KEY"
+    if key in given and key not in os.environ and not (given[key] or "").strip():
+        raise SettingsError(NO_KEY)

@@ -104,3 +104,28 @@ def test_weights_are_a_folder_or_pinned_by_a_commit(tmp_path):
 def test_a_missing_dataset_config_says_how_to_get_one(tmp_path):
     with pytest.raises(SettingsError, match="skin home"):
         _ = load_settings(skin_home=tmp_path).dataset
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("SKIN_SETTLE_SECOND=3\n", r"\.env sets SKIN_SETTLE_SECOND, and there is no such setting: is SKIN_SETTLE_SECONDS meant\?"),
+    ("skin_hom=/tmp\n", "sets skin_hom, and there is no such setting: is SKIN_HOME meant"),
+    ("SKIN_PSEUDONYM_KEY=\n", "SKIN_PSEUDONYM_KEY is empty"), ("SKIN_PSEUDONYM_KEY='  '\n", "SKIN_PSEUDONYM_KEY is empty")])
+def test_a_misspelt_name_and_an_empty_key_in_the_env_file_are_told(tmp_path, monkeypatch, text, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=told):
+        load_settings()
+
+
+def test_names_of_other_programs_in_the_env_file_are_none_of_ours(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("POSTGRES_USER=x\nSKIN_SETTLE_SECONDS=3\nSKIN_PSEUDONYM_KEY=a key of our own\n",
+                                   encoding="utf-8")
+    assert load_settings().skin_settle_seconds == 3
+    assert not load_settings().has_weak_pseudonym_key
+
+
+def test_an_empty_key_in_the_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("SKIN_PSEUDONYM_KEY", "")
+    with pytest.raises(SettingsError, match="SKIN_PSEUDONYM_KEY is empty"):
+        load_settings()

@@ -23,7 +23,11 @@ class AlreadyRunningError(RuntimeError):
 
 @contextmanager
 def walking(dagster_home: Path, run_id: str) -> Iterator[None]:
-    """Show that the process of ``run_id`` lives."""
+    """Show that the process of ``run_id`` lives.
+
+    Where the block is broken off, the mark stays for the next command to bury the run: what breaks off (a full disk, an
+    interrupt) may have kept Dagster from noting the run's end and from giving its place in a pool back.
+    """
     path = dagster_home / "walks" / run_id
     path.parent.mkdir(exist_ok=True)
     handle = _locked(path)
@@ -31,8 +35,8 @@ def walking(dagster_home: Path, run_id: str) -> Iterator[None]:
         raise AlreadyRunningError(f"run {run_id} is being walked by another process")
     try:
         yield
-    finally:
         path.unlink(missing_ok=True)
+    finally:
         os.close(handle)
 
 

@@ -5,6 +5,7 @@ Here: executing jobs in this process and telling the caller which asset is being
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from skin_platform.defs.burying import bury_killed_walks, walking
-from skin_platform.defs.interrupts import Interrupts
+from skin_platform.defs.interrupts import Interrupts, Terminated
 from skin_platform.defs.listening import Listener, Told, Walked
 from skin_platform.defs.partitions import BATCHES
 
@@ -112,8 +113,8 @@ def _execute(
                 instance=instance, run_id=run_id, partition_key=partition_key, raise_on_error=False,
                 run_config={**QUIET, **(run_config or {})}, tags=tags)
         except DagsterExecutionInterruptedError:
-            raise KeyboardInterrupt from None
+            raise Terminated if interrupts.came == signal.SIGTERM else KeyboardInterrupt from None
         if interrupts.came:
-            raise KeyboardInterrupt
+            raise Terminated if interrupts.came == signal.SIGTERM else KeyboardInterrupt
     if not result.success:
         raise WalkError(next((reason for reason in listener.failures if reason), f"run {run_id} of {job_name} failed"))
