@@ -1,13 +1,16 @@
-"""Training: our Lightning fit against a bare PyTorch loop, our way to the first batch against plain Pillow.
+"""Training: our Lightning fit against a bare PyTorch loop, our way to the first batch against plain Pillow; the rest.
 
-    python -m skin_platform_tests.benchmarks.training [--images 2000] [--turns 3] [--threads 2] [--json]
+    python -m skin_platform_tests.benchmarks.training [--only fit|data|retraining|datasets] [--images 2000] [--turns 3]
+                                                      [--threads 2] [--backbone efficientnet_b0] [--json]
+
+Retraining and datasets are modules of their own, run here too (``retraining``, ``datasets``).
 """
 
 import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lightning
@@ -30,6 +33,7 @@ from skin_platform.ml.pixels import StoredPixels
 from skin_platform.ml.resume import Resumable
 from skin_platform.storage.cache import ImageCache
 from skin_platform.storage.objects import ObjectStore
+from skin_platform_tests.benchmarks import datasets, retraining
 from skin_platform_tests.benchmarks.figures import Row, at_most, in_turns, median, options, tell
 from skin_platform_tests.benchmarks.pictures import write_pictures
 
@@ -186,10 +190,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000, help="cached images")
     parser.add_argument("--turns", type=int, default=3, help="turns of each contestant")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="torch's threads")
+    parser.add_argument("--backbone", default="efficientnet_b0", help="of retraining")
+    parts = ("fit", "data", "retraining", "datasets")
+    parser.add_argument("--only", choices=parts, help="one part")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     lightning.seed_everything(0, verbose=False)
-    tell(fits(given.turns) + data(given.images, given.turns), as_json=given.json)
+    measure: dict[str, Callable[[], list[Row]]] = {
+        "fit": lambda: fits(given.turns), "data": lambda: data(given.images, given.turns),
+        "retraining": lambda: retraining.rows(given.images, given.backbone), "datasets": datasets.rows}
+    tell([row for part in parts if given.only in (None, part) for row in measure[part]()], as_json=given.json)
 
 
 if __name__ == "__main__":
