@@ -3,8 +3,8 @@
 Here: links, near-duplicates and groups of the images that a change touches, inside the change's transaction.
 Not here: what joins (``core.groups``), what looks alike (``core.fingerprints``), the rows themselves (``storage.lesions``).
 
-Only clusters that the changed images belonged to or now link to are looked at, so that a batch costs what is new. All lookups
-are scans of columns of numbers: 8 MB for a million images, some milliseconds.
+Only clusters that the changed images belonged to or now link to are looked at, so that a batch costs what is new. Lookups are
+scans of columns of numbers (8 MB for a million images, some milliseconds), but for bands, of which there are 19 an image.
 """
 
 import duckdb
@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skin_platform.core.fingerprints import BYTES, MAX_DIFFERENCE, SURE_DIFFERENCE, Rows, bands_of, differences
-from skin_platform.core.groups import clusters_and_groups
+from skin_platform.core.groups import NONE, clusters_and_groups
 from skin_platform.core.near_duplicates import MAX_DIFFERENCE as MAX_BITS
 from skin_platform.core.near_duplicates import WAVE_BITS
+from skin_platform.storage.sorted_bands import SortedBands, copy_in_force, copy_where_much_came
 
 AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB
 MAX_CROWD = 3000  # images of a band that others are told from by their sketches: a million real lesions have some hundred
@@ -23,19 +24,22 @@ MAX_LIKELY = 50  # images, those of the nearest sketches, that one is compared w
 WAVES = (1 << WAVE_BITS) - 1
 # bits in which the sketches of ``a`` and ``b`` differ; where hardly a wave does, colours may (another white balance)
 DIFFERENCE = f"least(bit_count(xor(a.sketch, b.sketch)), 4 * bit_count(xor(a.sketch, b.sketch) & {WAVES})::INTEGER)"
-NEARBY = "SELECT band, sketch, image_key FROM metadata.bands WHERE band IN (SELECT band FROM new_bands)"
+NEARBY = "SELECT band, sketch, image_key FROM metadata.bands WHERE part > ? AND band IN (SELECT band FROM new_bands)"
 CROWDED = f"SELECT band FROM nearby GROUP BY band HAVING count(*) > {MAX_CROWD}"
 TOO_MANY = f"""
 SELECT band, image_key FROM nearby WHERE band IN (FROM crowded)
 QUALIFY row_number() OVER (PARTITION BY band ORDER BY image_key) > {MAX_CROWD}
 """
 LIKELY = f"""
-WITH nearest AS (
-    SELECT a.image_key, b.image_key AS other_key, min({DIFFERENCE}) AS difference
-    FROM new_bands a JOIN nearby b USING (band)
-    WHERE a.image_key <> b.image_key AND {DIFFERENCE} <= {MAX_BITS}
-    GROUP BY a.image_key, b.image_key
-    QUALIFY row_number() OVER (PARTITION BY a.image_key ORDER BY difference, other_key) <= {MAX_LIKELY}
+WITH near AS (
+    SELECT a.image_key, b.image_key AS other_key, {DIFFERENCE} AS difference FROM new_bands a JOIN nearby b USING (band)
+    WHERE {DIFFERENCE} <= {MAX_BITS}
+    UNION ALL FROM sorted_near
+),
+nearest AS (
+    SELECT image_key, other_key, min(difference) AS least FROM near WHERE image_key <> other_key
+    GROUP BY image_key, other_key
+    QUALIFY row_number() OVER (PARTITION BY image_key ORDER BY least, other_key) <= {MAX_LIKELY}
 )
 SELECT DISTINCT least(image_key, other_key) AS image_key, greatest(image_key, other_key) AS other_key FROM nearest
 """
@@ -114,18 +118,28 @@ def _find_near_duplicates(db: duckdb.DuckDBPyConnection) -> None:
     """Compare each new image with those before it that share a band, and keep the pairs that look alike, both ways round."""
     come, prints = db.execute("SELECT image_key, fingerprint FROM come").to_arrow_table().columns
     keys, rows = come.to_numpy(), _bytes(prints)
-    for start in range(0, len(keys), AT_ONCE):
+    copy = copy_in_force(db)
+    least = copy.part if copy else 0
+    [(last,)] = db.execute("SELECT coalesce(max(part), ?) FROM metadata.bands WHERE part > ?", [least, least]).fetchall()
+    for part, start in enumerate(range(0, len(keys), AT_ONCE), last + 1):
         bands = bands_of(rows[start : start + AT_ONCE])
         _temporary(db, "new_bands", band=bands.band, sketch=bands.sketch, image_key=keys[start + bands.of])
-        db.execute("INSERT INTO metadata.bands SELECT band, sketch, image_key FROM new_bands")
-        look_up(db)
+        db.execute("INSERT INTO metadata.bands SELECT band, sketch, image_key, ? FROM new_bands", [part])
+        look_up(db, copy)
         _keep_alike(db)
+        copy = copy_where_much_came(db, copy)
     db.execute("INSERT INTO neighbours SELECT other_key FROM metadata.near_duplicates SEMI JOIN after USING (image_key)")
 
 
-def look_up(db: duckdb.DuckDBPyConnection) -> None:
-    """CREATE TEMP TABLE ``likely`` of pairs of images of ``new_bands`` and of ``metadata.bands`` that are worth comparing."""
-    db.execute(f"CREATE OR REPLACE TEMP TABLE nearby AS {NEARBY}")
+def look_up(db: duckdb.DuckDBPyConnection, copy: SortedBands | None = None) -> None:
+    """CREATE TEMP TABLE ``likely`` of pairs of images of ``new_bands`` and of ``metadata.bands`` that are worth comparing.
+
+    What the sorted ``copy`` holds is looked up in it, the rest of the bands is looked through.
+    """
+    band, sketch, image_key = db.execute("SELECT band, sketch, image_key FROM new_bands").fetchnumpy().values()
+    of, others, difference = copy.look_up(band, sketch, MAX_CROWD, MAX_BITS, WAVES) if copy else (NONE, NONE, NONE)
+    _temporary(db, "sorted_near", image_key=image_key[of], other_key=others, difference=difference.astype(np.uint64))
+    db.execute(f"CREATE OR REPLACE TEMP TABLE nearby AS {NEARBY}", [copy.part if copy else -1])
     db.execute(f"CREATE OR REPLACE TEMP TABLE crowded AS {CROWDED}")
     if db.execute("SELECT count(*) FROM crowded").fetchall()[0][0]:
         db.execute(f"DELETE FROM nearby WHERE (band, image_key) IN ({TOO_MANY})")
@@ -138,6 +152,8 @@ def _keep_alike(db: duckdb.DuckDBPyConnection) -> None:
                                 "FROM likely UNION SELECT other_key FROM likely) ORDER BY image_key").to_arrow_table().columns
     rows = _bytes(prints)
     one, other = _columns(db, "SELECT image_key, other_key FROM likely")
+    there = np.isin(one, images.to_numpy()) & np.isin(other, images.to_numpy())  # a sorted copy holds what has gone since
+    one, other = one[there], other[there]
     difference = differences(*(rows[np.searchsorted(images.to_numpy(), keys)] for keys in (one, other)))
     alike = difference <= MAX_DIFFERENCE
     one, other, sure = one[alike], other[alike], difference[alike] <= SURE_DIFFERENCE

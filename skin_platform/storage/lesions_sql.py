@@ -39,7 +39,8 @@ TABLES = (
     "(sha256 VARCHAR, label VARCHAR, labels VARCHAR[], who VARCHAR, why VARCHAR, resolved_at VARCHAR)",
     "CREATE TABLE IF NOT EXISTS metadata.links (link UBIGINT, image_key UBIGINT)",
     "CREATE TABLE IF NOT EXISTS metadata.fingerprints (image_key UBIGINT, fingerprint BLOB)",
-    "CREATE TABLE IF NOT EXISTS metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT, part BIGINT)",
+    "CREATE TABLE IF NOT EXISTS metadata.sorted_bands (token VARCHAR, part BIGINT)",
     "CREATE TABLE IF NOT EXISTS metadata.near_duplicates (image_key UBIGINT, other_key UBIGINT, is_sure BOOLEAN)",
     # one row: which table this is (a rebuilt one is another) and how often it was changed
     "CREATE TABLE IF NOT EXISTS metadata.revisions (table_id VARCHAR, revision BIGINT)",

@@ -41,7 +41,7 @@ class Lookup:
 
     def __post_init__(self) -> None:
         self.db.execute("CREATE SCHEMA metadata")
-        self.db.execute("CREATE TABLE metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT)")
+        self.db.execute("CREATE TABLE metadata.bands (band UINTEGER, sketch UBIGINT, image_key UBIGINT, part BIGINT)")
 
     def add(self, prints: np.ndarray, *, compare: bool = True) -> list[tuple[int, int]]:
         """Add fingerprints (n x BYTES); the pairs (new, there or new) that are alike."""
@@ -51,7 +51,7 @@ class Lookup:
         new = pa.table({"band": bands.band, "sketch": bands.sketch, "image_key": (bands.of + first).astype(np.uint64)})
         self.db.register("arrow_bands", new)
         self.db.execute("CREATE OR REPLACE TEMP TABLE new_bands AS FROM arrow_bands")
-        self.db.execute("INSERT INTO metadata.bands FROM new_bands")
+        self.db.execute("INSERT INTO metadata.bands SELECT *, 0 FROM new_bands")
         if not compare:
             return []
         look_up(self.db)
