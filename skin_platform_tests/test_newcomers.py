@@ -92,9 +92,11 @@ def test_an_interrupt_in_the_middle_is_told_and_the_next_walk_goes_on(tmp_path):
 
     # while MLflow's database is being made; and, on the next walk, while a run is under way
     for folder, pattern in ((home / "mlflow", ".lock"), (home / "dagster" / "walks", "*")):
+        former = set(folder.glob(pattern))  # of a walk that was broken off; the next one buries it
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
                                    preexec_fn=heed)
-        wait_for(lambda folder=folder, pattern=pattern: list(folder.glob(pattern)), 60, f"{pattern} in {folder}")
+        wait_for(lambda folder=folder, pattern=pattern, former=former: set(folder.glob(pattern)) - former, 60,
+                 f"{pattern} in {folder}")
         time.sleep(0.4)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)

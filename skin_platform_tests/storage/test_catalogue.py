@@ -215,7 +215,8 @@ def test_a_reader_is_never_blocked_and_never_sees_half_a_batch_while_fifty_are_w
     "EXPLAIN ANALYZE COPY lesions_data TO '{0}/out.csv'", "EXPORT DATABASE '{0}/out'", "ATTACH '{0}/out.db'", "INSTALL httpfs",
     "SET enable_external_access = true", "CREATE TABLE lesions_data2 AS FROM lesions_data",
     "SELECT * FROM read_text('{0}/secret.txt')",
-    "SELECT * FROM '{0}/secret.csv'", "SELECT * FROM glob('{0}/*')", "SELECT * FROM read_text('http://127.0.0.1:9/x')", "SELEKT 1", ""])
+    "SELECT * FROM '{0}/secret.csv'", "SELECT * FROM glob('{0}/*')",
+    "SELECT * FROM read_text('http://127.0.0.1:9/x')", "SELEKT 1", ""])
 def test_a_question_can_only_read_and_only_the_catalogue(catalogue, lesions, tmp_path, sql):
     lesions.replace_batch(*batch(1, 3))
     catalogue.publish(lesions, NOW)

@@ -96,10 +96,10 @@ def test_a_conflict_is_listed_with_its_files_and_decided_with_who_and_why(settin
     assert [name.split(": ")[1] for name in conflict["files"][LABELS[1]]] == [f"{LABELS[1]}/other view.jpg"]
     stores = Stores(settings)
     before = stores.catalogue.state()
-    wrong = skin("resolve", conflict["sha256"][:10], "--label", LABELS[2], "--why", "x", "--home", settings.home.root,
+    wrong = skin("resolve", conflict["sha256"][:10], "--label", "unheard of", "--why", "x", "--home", settings.home.root,
                  check=False)
     assert wrong.returncode == 1
-    assert f"not as '{LABELS[2]}'" in wrong.stderr
+    assert "'unheard of' is no label here" in wrong.stderr
     skin("resolve", conflict["sha256"][:10], "--label", LABELS[1], "--why", "second reading", "--who", "Dr. Weiß",
          "--home", settings.home.root)
     assert json.loads(skin("conflicts", "--home", settings.home.root, "--json").stdout) == []
