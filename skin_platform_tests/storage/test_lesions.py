@@ -207,7 +207,7 @@ def test_a_file_of_another_layout_is_refused_with_the_remedy_which_makes_it_anew
     _put(lesions, HISTORY[0])
     with duckdb.connect(str(path)) as db:
         db.execute("UPDATE metadata.layout SET layout = 'of a later version'")
-    with pytest.raises(RuntimeError, match="`rebuild_metadata`"):
+    with pytest.raises(RuntimeError, match="job rebuild_metadata"):
         lesions.read()
     lesions.rebuild(iter(HISTORY))
     assert len(lesions.read()) == 8
