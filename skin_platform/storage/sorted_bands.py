@@ -79,11 +79,11 @@ def copy_in_force(db: duckdb.DuckDBPyConnection) -> SortedBands | None:
 
 
 def copy_where_much_came(db: duckdb.DuckDBPyConnection, copy: SortedBands | None) -> SortedBands | None:
-    """The copy, or a new one where the rows that came since are more than half of it."""
+    """The copy, or a new one where the rows that came since are more than an eighth of it."""
     folder = _folder(db)
     since, rows = (copy.part, len(copy.band)) if copy else (-1, 0)
     [(recent,)] = db.execute("SELECT count(*) FROM metadata.bands WHERE part > ?", [since]).fetchall()
-    if folder is None or recent <= max(MOST_RECENT, rows // 2):
+    if folder is None or recent <= max(MOST_RECENT, rows // 8):
         return copy
     token = uuid.uuid4().hex
     before = db.execute("SELECT token FROM metadata.sorted_bands").fetchall()
