@@ -3,15 +3,19 @@
 import json
 import sys
 
+import dagster as dg
 import httpx
 import pytest
 from mlflow import MlflowClient
 from pydantic import TypeAdapter
 
 from skin_platform.core.references import CheckpointReference
+from skin_platform.definitions import build_definitions
 from skin_platform.defs.checkpoints.recording import Recorder, record_scores, silence, tell_waiting
-from skin_platform.defs.resources import Tracking
+from skin_platform.defs.checkpoints.unrecorded import unrecorded_sensor
+from skin_platform.defs.resources import StoresResource, Tracking, default_resources
 from skin_platform.defs.tracking_database import experiment_in
+from skin_platform.defs.walk import instance_in, walk_job
 from skin_platform.ml.checkpoints import load_checkpoint
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores
@@ -55,6 +59,25 @@ def test_what_mlflow_did_not_hear_is_told_once_it_answers(copied):
         "class_index.json", "curves.png", "confusion_matrix.png", "evaluation.json"}
     assert len(client.search_logged_models([run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'")) == 1
     assert tell_waiting(alive) == []
+
+
+def test_the_sensor_asks_for_one_run_once_mlflow_answers_and_the_run_tells_it(copied, monkeypatch):
+    down = f"http://127.0.0.1:{free_port()}"
+    dead = Stores(load_settings(skin_home=copied.home, mlflow_tracking_uri=down))
+    reference, record, _ = _trained(dead)
+    Recorder(Tracking(None, "refused"), dead, "a-dagster-run", [].append).finish(reference, record["config"], record["history"])
+    stores = StoresResource(home=str(copied.home))
+    with instance_in(copied.settings.home.dagster) as instance:
+        def noticed():
+            return unrecorded_sensor(dg.build_sensor_context(instance=instance), stores=stores)
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", down)
+        assert "does not answer" in noticed().skip_message
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+        assert len(noticed().run_requests) == 1
+        walk_job(build_definitions(default_resources(copied.settings)), instance, "record_in_mlflow", lambda told: None)
+        assert noticed().skip_message == "nothing waits for MLflow"
+    assert copied.stores.unrecorded.tracking_run("a-dagster-run")
 
 
 @pytest.mark.slow
