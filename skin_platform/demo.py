@@ -11,7 +11,7 @@ from typing import Any
 
 from skin_platform.client import SkinClient
 from skin_platform.core.delivery_tables import decoded, is_table, labels_delivered, read_table
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.defs.listening import Told, Walked
 from skin_platform.defs.walk import instance_in, walk_batches, walk_training
 from skin_platform.leftovers import alike, leftovers

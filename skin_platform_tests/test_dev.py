@@ -10,7 +10,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.deployments import LABELS, SKIN, background, free_port, small_delivery, wait_for

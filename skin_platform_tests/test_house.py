@@ -89,7 +89,7 @@ def test_every_setting_is_documented_where_people_look():
 
 
 def test_the_committed_configuration_is_what_a_new_home_gets():
-    from skin_platform.dataset_config import render_dataset_config
+    from skin_platform.dataset_template import render_dataset_config
     from skin_platform.storage.stores import DEFAULT_LABELS
 
     assert (ROOT / "data" / "dataset.yaml").read_text(encoding="utf-8") == render_dataset_config(DEFAULT_LABELS)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from skin_platform.cli import app
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.ingesting import Outcome, ingest_now
 from skin_platform.planning import plan_ingest
 from skin_platform.settings import WEAK_KEY, load_settings

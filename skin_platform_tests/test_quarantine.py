@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from skin_platform.cli import app
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.ingesting import ingest_now
 from skin_platform.settings import load_settings
 from skin_platform.storage.ingest import judge_delivery

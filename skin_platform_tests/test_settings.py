@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from skin_platform.dataset_config import SettingsError, render_dataset_config
+from skin_platform.dataset_config import SettingsError
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import load_settings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skin_platform.core.batches import Delivery, SeenFile
 from skin_platform.core.images import Limits
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import Settings
 from skin_platform.storage.batches import Batches
 from skin_platform.storage.buckets import S3Access

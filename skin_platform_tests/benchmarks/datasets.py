@@ -19,7 +19,7 @@ import duckdb
 
 from skin_platform.core.lesions import LESIONS_DATA
 from skin_platform.core.splits import SplitPolicy
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.defs.datasets.freezing import freeze, make_offer
 from skin_platform.settings import load_settings
 from skin_platform.storage.candidates import split_candidates

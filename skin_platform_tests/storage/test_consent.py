@@ -7,7 +7,8 @@ import pytest
 
 from skin_platform.core.conflicts import Resolution
 from skin_platform.core.consent import ConsentWords
-from skin_platform.dataset_config import SettingsError, render_dataset_config
+from skin_platform.dataset_config import SettingsError
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import load_settings
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import Catalogue, content_digest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import load_settings
 from skin_platform.storage.ledger import OpenBatch
 from skin_platform.storage.objects import StorageError

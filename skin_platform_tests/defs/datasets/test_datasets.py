@@ -11,7 +11,7 @@ import pytest
 
 from skin_platform.core.references import DatasetReference
 from skin_platform.core.splits import SplitPolicy
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.datasets.checks import no_image_moved_but_by_the_rule
 from skin_platform.defs.resources import StoresResource, default_resources

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.resources import default_resources
 from skin_platform.settings import load_settings

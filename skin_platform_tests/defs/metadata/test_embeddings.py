@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skin_platform.core.datasets import DatasetRow
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.features import configured_embedder, configured_recipe, stored_features
 from skin_platform.defs.metadata.sensors import embeddings_sensor

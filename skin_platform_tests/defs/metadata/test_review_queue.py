@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from skin_platform.core.cleaning import cleaned
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.review import newest_queue
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores, prepare_home

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from skin_platform.dataset_config import render_dataset_config
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.raw.requests import requests_for
 from skin_platform.defs.raw.schedules import daily_landing

@@ -1,0 +1,68 @@
+"""The text of a new ``dataset.yaml``: every entry with its reason.
+
+Here: writing one. Not here: reading it and its rules (``dataset_config``).
+"""
+
+import yaml
+
+
+def render_dataset_config(labels: list[str], source: str = "landing") -> str:
+    """The text of a ``dataset.yaml`` with ``labels``; every entry is explained in it."""
+    quoted = yaml.safe_dump(labels, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    return DATASET_TEMPLATE.replace("@labels@", quoted).replace("@source@", source)
+
+
+DATASET_TEMPLATE = """\
+# What this deployment is about. ${VAR} takes a setting of .env or of the environment.
+
+# The labels that may be delivered; anything else goes to quarantine. An empty list takes every delivered label.
+labels: @labels@
+
+# From least to most held out: the first is learnt from, the second chooses and calibrates; a third may be locked: it is
+# opened for the final score alone, and every opening is counted. `fraction` is the share of each label that a split gets of
+# the images whose delivery names no split; `also_called` are other names that deliveries give it. An image stays in its
+# split for good: other fractions or another seed hold for images that are new. A split is renamed by adding its former name
+# to `also_called`, and closed by the fraction 0.
+splits:
+  train: {fraction: 0.7, also_called: [training]}
+  val: {fraction: 0.15, also_called: [validation, valid, dev]}
+  test: {fraction: 0.15, locked: true, also_called: [testing]}
+seed: 0
+
+# The feature extractor. `weights`: empty (untrained), a folder laid out like a hub repository ("${SKIN_HOME}/weights"), or a
+# hub id with its `revision` (the commit, 40 hex digits).
+backbone: {name: auto, weights: "", revision: ""}
+
+# Where deliveries of the landing folder come from: the end of a batch id, 2026-05-01-<source>.
+source: @source@
+
+# Where images go, and the DuckDB file that catalogues them.
+bucket: ${S3_BUCKET_IMAGES}
+metadata_database: "${SKIN_HOME}/skin.duckdb"
+
+# What the column `consent` of a delivery's table says. An image with a value of `refused` is catalogued and never trained on,
+# as is one with a value in none of these lists; without a value (or column) it may be trained on. A refusal holds for the
+# image in all deliveries, earlier and later, until one says a word of `renewed`; a mere yes does not lift it. After a change
+# of these lists run the job rebuild_metadata: it holds for the images that are there, too.
+consent:
+  refused: ["no", "false", "0", "0.0", n, nein, non, refused, withdrawn, revoked, denied]
+  given: ["yes", "true", "1", "1.0", y, ja, oui, given, granted]
+  renewed: [renewed]
+
+# How often the prediction set must hold the true label.
+conformal_coverage: 0.9
+
+# Our columns, and what they are called in the tables (manifest.csv, metadata.csv) of deliveries.
+columns:
+  file: [file, filename, image, path, image_id, isic_id]
+  label: [label, diagnosis, dx]
+  split: [split]
+  patient_id: [patient_id, patient]
+  lesion_id: [lesion_id, lesion]
+  age: [age, age_approximate, age_years]
+  sex: [sex, gender]
+  site: [site, region, anatom_site_general]
+  skin_type: [skin_type, fitzpatrick, fitspatrick]
+  consent: [consent]
+  sha256: [sha256]
+"""
