@@ -19,7 +19,7 @@ HEAVY = ("torch", "lightning", "transformers", "mlflow", "bentoml", "onnxruntime
 
 
 def all_assets() -> list[dg.AssetSpec]:
-    return list(defs.resolve_all_asset_specs())
+    return sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)  # Dagster's order changes from process to process
 
 
 @pytest.mark.parametrize("module", ["skin_platform.definitions", "skin_platform.cli"])

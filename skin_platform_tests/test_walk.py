@@ -247,8 +247,8 @@ def test_a_delivery_without_a_usable_image_is_one_clear_error_and_kept_in_quaran
     (folder / "a.jpg").write_bytes(b"")
     (folder / "b.jpg").write_bytes(b"text")
     done = skin("ingest", "--home", copied.home, "--source", tmp_path / "useless", check=False)
-    assert done.returncode == 1
-    assert "no usable image among 2 file(s)" in done.stderr
+    assert done.returncode == 2
+    assert "0 of 2 file(s) taken" in done.stdout
     assert "Traceback" not in done.stderr
     files = [row["file"] for row in json.loads(skin("quarantine", "--home", copied.home, "--json").stdout)]
     assert {f"{LABELS[0]}/a.jpg", f"{LABELS[0]}/b.jpg"} <= set(files)

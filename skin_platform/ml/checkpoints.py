@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 
+from skin_platform.core.calibration import Calibration
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.classifier import LesionNet
 from skin_platform.ml.fit import Fit
@@ -25,7 +26,7 @@ class Checkpoint:
     """A loaded checkpoint.
 
     ``record`` holds the config (seed, source and revision of the backbone's weights in it), the history, the kept epoch with
-    its metrics and what chose it, backbone digest, and the provenance: dataset digest, code version, run ids.
+    its metrics and what chose it, backbone digest, the calibration, and the provenance: dataset digest, code version, run ids.
     """
 
     net: LesionNet
@@ -33,9 +34,14 @@ class Checkpoint:
     preprocessing: Preprocessing
     record: Mapping[str, Any]
 
+    @property
+    def calibration(self) -> Calibration:
+        """What its confidence is worth, fitted on the validation split when it was trained."""
+        return Calibration(**self.record["calibration"])
+
 
 def dump_checkpoint(
-    fit: Fit, labels: tuple[str, ...], preprocessing: Preprocessing, provenance: Mapping[str, str]
+    fit: Fit, labels: tuple[str, ...], preprocessing: Preprocessing, provenance: Mapping[str, str], calibration: Calibration
 ) -> bytes:
     """The checkpoint file: state dict and plain values only."""
     backbone = cast(PretrainedConfig, fit.net.backbone.config)
@@ -45,7 +51,7 @@ def dump_checkpoint(
         "record": {"config": asdict(fit.config), "history": [dict(row) for row in fit.history],
                    "kept_epoch": fit.kept_epoch, "chosen_by": fit.chosen_by, "ended_by": fit.ended_by,
                    "metrics": dict(fit.history[fit.kept_epoch - 1]), "backbone_digest": fit.backbone_digest,
-                   "seconds": fit.seconds, **provenance},
+                   "seconds": fit.seconds, "calibration": asdict(calibration), **provenance},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)

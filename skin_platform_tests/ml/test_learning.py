@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from skin_platform.core.answers import softmax
+from skin_platform.core.calibration import Calibration
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.backbones import build_backbone, weights_digest
 from skin_platform.ml.checkpoints import CheckpointError, dump_checkpoint, load_checkpoint
@@ -21,6 +22,7 @@ from skin_platform.ml.fit import fit
 from skin_platform.ml.predictor import Predictor
 
 LABELS = ("dark", "light")
+CALIBRATION = Calibration(1.5, 0.9, 0.9, 8)
 
 
 def pictures(n: int, seed: int) -> LabelledImages:
@@ -49,7 +51,7 @@ def fitted(small):
 
 @pytest.fixture(scope="module")
 def checkpoint_bytes(fitted):
-    return dump_checkpoint(fitted, LABELS, Preprocessing(32), {"dataset_digest": "d" * 64})
+    return dump_checkpoint(fitted, LABELS, Preprocessing(32), {"dataset_digest": "d" * 64}, CALIBRATION)
 
 
 def test_a_network_learns_what_can_be_learnt(fitted, checkpoint_bytes):
@@ -74,6 +76,7 @@ def test_a_checkpoint_carries_what_it_must(checkpoint_bytes, fitted):
     assert loaded.record["dataset_digest"] == "d" * 64
     assert loaded.record["config"]["seed"] == 3
     assert loaded.record["backbone_digest"] == fitted.backbone_digest
+    assert loaded.calibration == CALIBRATION
     assert weights_digest(loaded.net) == weights_digest(fitted.net)
 
 

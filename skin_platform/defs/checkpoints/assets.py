@@ -12,6 +12,7 @@ from skin_platform.defs.checkpoints.ending import ended_well
 from skin_platform.defs.checkpoints.images import training_rows
 from skin_platform.defs.checkpoints.learning import learnt
 from skin_platform.defs.checkpoints.progress import telling
+from skin_platform.defs.checkpoints.scoring import calibrated
 from skin_platform.defs.checkpoints.showing import checkpoint_report
 from skin_platform.defs.resources import StoresResource, Tracking
 from skin_platform.version import code_version
@@ -33,7 +34,7 @@ def lesion_classifier(
     """A classifier trained on one dataset version: the file `skin/models/<run id>/model.ckpt`, tracked in MLflow."""
     from skin_platform.defs.checkpoints.recording import Recorder
     from skin_platform.ml.backbones import preprocessing_of
-    from skin_platform.ml.checkpoints import dump_checkpoint
+    from skin_platform.ml.checkpoints import Checkpoint, dump_checkpoint
     from skin_platform.ml.pictures import training_curves
 
     opened = stores.open()
@@ -46,7 +47,9 @@ def lesion_classifier(
         result = learnt((train_rows, held_rows), dataset, settings, opened, telling(context, recorder.epoch), context.log.info)
     provenance = {"dataset_digest": dataset.digest, "code_version": code_version(), "dagster_run_id": context.run_id,
                   "mlflow_run_id": recorder.run_id}
-    checkpoint = dump_checkpoint(result, dataset.labels, preprocessing_of(settings), provenance)
+    preprocessing = preprocessing_of(settings)
+    calibration = calibrated(Checkpoint(result.net, dataset.labels, preprocessing, {}), held_rows, opened)
+    checkpoint = dump_checkpoint(result, dataset.labels, preprocessing, provenance, calibration)
     key, sha256 = opened.models.write(recorder.run_key, "model.ckpt", checkpoint)
     reference = _reference(result, dataset, key, sha256, provenance)
     recorded_in = recorder.finish(reference, asdict(result.config) | {"train_images": dict(dataset.images)}, result.history)

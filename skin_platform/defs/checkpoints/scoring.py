@@ -1,7 +1,8 @@
 """Scoring: a checkpoint against the splits that it did not learn from.
 
-Validation calibrates. The locked split gives the score that counts, and every time that it is opened is recorded *before* a
-label of it is read: a score that was looked at is a score that was looked at, whatever fails afterwards.
+Validation calibrates, at the end of the training. The locked split gives the score that counts, and every time that it is
+opened is recorded *before* a label of it is read: a score that was looked at is a score that was looked at, whatever fails
+afterwards.
 """
 
 from collections.abc import Sequence
@@ -35,8 +36,14 @@ class Scores:
     openings: int
 
 
+def calibrated(trained: "Checkpoint", held: Sequence[DatasetRow], stores: Stores) -> Calibration:
+    """What the confidence of a network is worth on the validation rows, which it did not learn from."""
+    logits, targets = _logits(trained, held, stores)
+    return calibrate(logits, targets, stores.settings.dataset.conformal_coverage)
+
+
 def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, run_id: str) -> Scores:
-    """Calibrate on validation, then score on the locked split; on validation where no image is locked away."""
+    """Score on the locked split with the checkpoint's own calibration; on validation where no image is locked away."""
     from skin_platform.ml.evaluation import evaluate
 
     words = stores.settings.dataset
@@ -44,19 +51,18 @@ def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, 
     held = [row for row in rows if row.split == words.validation_split]
     locked = [row for row in rows if row.split == reference.dataset.locked_split]
     logits, targets = _logits(loaded, held, stores)
-    calibration = calibrate(logits, targets, words.conformal_coverage)
     validation = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in held],
                           cross_scaled(logits, targets))
     if not locked:
-        return Scores(words.validation_split, validation, validation, calibration, 0)
+        return Scores(words.validation_split, validation, validation, loaded.calibration, 0)
     openings = stores.openings.record(Opening(
         dataset_digest=reference.dataset.digest, split=reference.dataset.locked_split,
         locked_digest=reference.dataset.locked_digest, checkpoint_sha256=reference.sha256, by=run_id, why="evaluation",
         at=datetime.now(UTC).isoformat()))
     logits, targets = _logits(loaded, locked, stores)
     report = evaluate(logits, targets.tolist(), loaded.labels, [row.group_id for row in locked],
-                      softmax(logits, calibration.temperature))
-    return Scores(reference.dataset.locked_split, report, validation, calibration, openings)
+                      softmax(logits, loaded.calibration.temperature))
+    return Scores(reference.dataset.locked_split, report, validation, loaded.calibration, openings)
 
 
 def _logits(
