@@ -41,7 +41,7 @@ def show_story(console: Console, story: Story, seconds: float) -> None:
     _show_quarantine(console, story)
     console.print(f"labels: {', '.join(story.labels)}\nimages in the catalogue that may be trained on: {story.images}",
                   highlight=False)
-    console.print(_scores(story), highlight=False)
+    console.print(_scores(story), highlight=False, soft_wrap=True)
     show_chain(console, story.trace)
     for note in story.notes:
         console.print(f"note: {said(note)}", highlight=False, soft_wrap=True)

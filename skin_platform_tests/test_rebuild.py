@@ -17,6 +17,8 @@ def test_a_catalogue_of_another_version_is_made_anew_by_the_command_that_the_err
     refused = skin("ingest", "--home", copied.home, "--source", more, check=False)
     assert refused.returncode == 1
     assert "skin rebuild" in refused.stderr + refused.stdout
-    assert json.loads(skin("rebuild", "--home", copied.home, "--json").stdout)["content_digest"] == before.content_digest
-    skin("ingest", "--home", copied.home, "--source", more)
-    assert copied.stores.catalogue.state().rows == before.rows + 6
+    made = json.loads(skin("rebuild", "--home", copied.home, "--json").stdout)
+    assert made["rows"] == before.rows + 6, "the refused batch is judged and stored: its manifest counts"
+    skin("ingest", "--home", copied.home, "--source", more)  # ends what was left open
+    assert copied.stores.catalogue.state().content_digest == made["content_digest"]
+    assert json.loads(skin("rebuild", "--home", copied.home, "--json").stdout) == made
