@@ -32,6 +32,7 @@ class Saving(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take over the signals; Lightning gives them back to whoever had them when it is through."""
         self._is_saved = trainer.global_step > 0
+        self._due = time.monotonic() + self._seconds  # there is nothing to lose yet
         if threading.current_thread() is threading.main_thread():
             self._former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
             for number in self._former:
