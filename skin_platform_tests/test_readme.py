@@ -47,7 +47,7 @@ def test_the_quick_start_is_four_commands():
 
 def test_make_demo_shows_where_its_answer_comes_from(demo):
     _, shown = demo
-    for word in ("Where the answer comes from", "dataset digest", "code version", "Quarantine", "with 95 % intervals: accuracy"):
+    for word in ("Where the answer comes from", "dataset digest", "code version", "Quarantine", "95 % intervals: accuracy"):
         assert word in shown
 
 
