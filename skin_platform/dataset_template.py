@@ -43,7 +43,7 @@ metadata_database: "${SKIN_HOME}/skin.duckdb"
 # What the column `consent` of a delivery's table says. An image with a value of `refused` is catalogued and never trained on,
 # as is one with a value in none of these lists; without a value (or column) it may be trained on. A refusal holds for the
 # image in all deliveries, earlier and later, until one says a word of `renewed`; a mere yes does not lift it. After a change
-# of these lists run the job rebuild_metadata: it holds for the images that are there, too.
+# of these lists run `skin rebuild`: it holds for the images that are there, too.
 consent:
   refused: ["no", "false", "0", "0.0", n, nein, non, refused, withdrawn, revoked, denied]
   given: ["yes", "true", "1", "1.0", y, ja, oui, given, granted]

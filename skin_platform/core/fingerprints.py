@@ -99,12 +99,6 @@ def _gauge() -> NDArray[np.uint64]:
     return cast(NDArray[np.uint64], (((step > bit) & (step <= bit + GAUGE_BITS)) @ (1 << bit)).astype(np.uint64))
 
 
-def alike_pairs(first: Rows, second: Rows) -> NDArray[np.bool_]:
-    """Whether each row of ``first`` shows the same picture as that row of ``second`` (both n x 128 bytes), however turned:
-    whether they differ by at most ``MAX_DIFFERENCE``."""
-    return differences(first, second) <= MAX_DIFFERENCE
-
-
 def differences(first: Rows, second: Rows) -> NDArray[np.float64]:
     """By how much each row of ``first`` differs from that row of ``second`` (both n x 128 bytes), however turned.
 

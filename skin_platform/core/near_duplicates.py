@@ -24,7 +24,7 @@ PROFILE = (0.9, 0.65, 0.4, 0.15)  # middle radii of rings that are brighter or d
 NOISE = np.array([1.0, 0.62, 0.47, 0.35, 0.29, 0.23, 0.19, 0.61, 0.45, 0.31, 0.24, 1.09])  # seen on crops of 3 to 5 % a side
 CROPPED = (1.0, 0.93)
 WEAK_SIGNS = 2  # of which one at a time is turned over
-MAX_DIFFERENCE = 12  # bits between sketches; 998 in 1000 copies that share a key differ by less
+MAX_BITS = 12  # bits between sketches; 998 in 1000 copies that share a key differ by less
 
 KEY_WAVES = np.concatenate([waves for *_, waves in KEY_RINGS])
 SKETCH_WAVES = np.concatenate([waves for *_, waves in SKETCH_RINGS])

@@ -146,7 +146,3 @@ def _moved(planes: Floats, move: Floats) -> Floats:
     across = POINTS * (1 + move[:, 2:3]) + move[:, 0:1]
     along = POINTS * (1 + move[:, 3:4]) + move[:, 1:2]
     return cosines(along) @ (WAVES @ planes @ WAVES.T) @ cosines(across).transpose(0, 2, 1)
-
-
-def _unit(rows: Floats) -> Floats:
-    return cast(Floats, rows / (np.linalg.norm(rows, axis=-1, keepdims=True) + 1e-9))

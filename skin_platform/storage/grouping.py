@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from skin_platform.core.fingerprints import BYTES, MAX_DIFFERENCE, SURE_DIFFERENCE, Rows, bands_of, differences
 from skin_platform.core.groups import NONE, clusters_and_groups
-from skin_platform.core.near_duplicates import MAX_DIFFERENCE as MAX_BITS
-from skin_platform.core.near_duplicates import WAVE_BITS
+from skin_platform.core.near_duplicates import MAX_BITS, WAVE_BITS
 from skin_platform.storage.sorted_bands import SortedBands, copy_in_force, copy_where_much_came
 
 AT_ONCE = 20_000  # new images that are looked up at a time: at most a million pairs to compare, 260 MB

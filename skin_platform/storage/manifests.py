@@ -19,12 +19,6 @@ MOVES = pa.schema([(name, pa.string()) for name in ("sha256", "from_split", "to_
 ASSIGNED = pa.schema([(name, pa.string()) for name in ("sha256", "split")])
 
 
-def table_of(rows: Iterable[DatasetRow]) -> pa.Table:
-    """``rows`` as a manifest, in canonical order."""
-    ordered = sorted(rows)
-    return pa.table({name: [getattr(row, name) for row in ordered] for name in COLUMNS}, MANIFEST)
-
-
 def rows_of(manifest: pa.Table) -> list[DatasetRow]:
     """The rows of a manifest, in its order."""
     columns = [manifest[name].to_pylist() for name in COLUMNS]

@@ -46,10 +46,6 @@ class Openings:
         self._objects.upload_file(self._bucket, f"openings/{opening.locked_digest}/{name}", data)
         return len(self.all())
 
-    def of(self, dataset_digest: str) -> list[Opening]:
-        """The openings of a dataset version, oldest first."""
-        return [opening for opening in self.all() if opening.dataset_digest == dataset_digest]
-
     def of_images(self, locked_digest: str) -> list[Opening]:
         """The openings of these very images in whatever version, oldest first."""
         return sorted(self._found(f"openings/{locked_digest}"), key=lambda opening: opening.at) if locked_digest else []

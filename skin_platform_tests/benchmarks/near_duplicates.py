@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, fingerprint
-from skin_platform.core.near_duplicates import MAX_DIFFERENCE
+from skin_platform.core.fingerprints import BYTES, bands_of, fingerprint
+from skin_platform.core.near_duplicates import MAX_BITS
 from skin_platform.storage.grouping import DIFFERENCE, look_up
 from skin_platform_tests.benchmarks.figures import Row, at_most, median, options, tell
 from skin_platform_tests.benchmarks.made_up import Population
 from skin_platform_tests.benchmarks.planted import CHANGES, HARDER, REAL, Print, generated, real, rows_of
+from skin_platform_tests.core.likeness import alike_pairs
 
 BATCH = 1000
 TURNS = 5
@@ -145,7 +146,7 @@ def likely(first: np.ndarray, second: np.ndarray) -> np.ndarray:
             db.register(f"arrow_{name}", pa.table(rows._asdict()))
             db.execute(f"CREATE TEMP TABLE {name} AS FROM arrow_{name}")
         shared = db.execute('SELECT DISTINCT "of" FROM a JOIN b USING ("of", band) '
-                            f"WHERE {DIFFERENCE} <= {MAX_DIFFERENCE}").fetchnumpy()
+                            f"WHERE {DIFFERENCE} <= {MAX_BITS}").fetchnumpy()
     found[shared["of"]] = True
     return found
 

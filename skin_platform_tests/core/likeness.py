@@ -2,10 +2,17 @@
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
-from skin_platform.core.fingerprints import BYTES, Rows, alike_pairs, bands_of
-from skin_platform.core.near_duplicates import MAX_DIFFERENCE
+from skin_platform.core.fingerprints import BYTES, MAX_DIFFERENCE, Rows, bands_of, differences
+from skin_platform.core.near_duplicates import MAX_BITS
 from skin_platform.storage.grouping import DIFFERENCE
+
+
+def alike_pairs(first: Rows, second: Rows) -> NDArray[np.bool_]:
+    """Whether each row of ``first`` shows the same picture as that row of ``second`` (both n x 128 bytes), however turned:
+    whether they differ by at most ``MAX_DIFFERENCE``."""
+    return differences(first, second) <= MAX_DIFFERENCE
 
 
 def rows_of(*fingerprints: str) -> Rows:
@@ -25,7 +32,7 @@ def likely(one: str, other: str) -> bool:
     shared = [(first[band], second[band]) for band in first.keys() & second.keys()]
     question = f"SELECT {DIFFERENCE} FROM (SELECT ?::UBIGINT AS sketch) a, (SELECT ?::UBIGINT AS sketch) b"
     with duckdb.connect() as db:
-        return any(db.execute(question, pair).fetchall()[0][0] <= MAX_DIFFERENCE for pair in shared)
+        return any(db.execute(question, pair).fetchall()[0][0] <= MAX_BITS for pair in shared)
 
 
 def alike(one: str, other: str) -> bool:

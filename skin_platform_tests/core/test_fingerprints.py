@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from skin_platform.core.fingerprints import BYTES, alike_pairs, bands_of, fingerprint
+from skin_platform.core.fingerprints import BYTES, bands_of, fingerprint
 from skin_platform.synthetic.picture import draw
 from skin_platform.synthetic.plan import planned_shots
 from skin_platform.synthetic.world import World
-from skin_platform_tests.core.likeness import alike, bands_with_sketches, likely, rows_of
+from skin_platform_tests.core.likeness import alike, alike_pairs, bands_with_sketches, likely, rows_of
 from skin_platform_tests.core.pictures import encoded
 
 WORLD = World(images=14, patients=10, labels=("plain", "mottled"), seed=5, size_px=224)

@@ -15,9 +15,9 @@ from skin_platform.storage.candidates import Split, split_candidates
 from skin_platform.storage.dataset_versions import Circumstances
 from skin_platform.storage.datasets import Datasets, OvertakenError, manifest_key
 from skin_platform.storage.manifest_changes import compare, unruly_moves
-from skin_platform.storage.manifests import ASSIGNED, MOVES, canonical_text, digest_of, rows_of, straddling, table_of
+from skin_platform.storage.manifests import ASSIGNED, MOVES, canonical_text, digest_of, rows_of, straddling
 from skin_platform.storage.objects import ObjectStore
-from skin_platform_tests.storage.frozen import freeze_rows
+from skin_platform_tests.storage.frozen import freeze_rows, table_of
 
 ROWS = [DatasetRow(f"{number:064x}", label, f"g{number // 2}", split, f"s3://images/{number}")
         for number, (label, split) in enumerate([("Mélanome à voir", "train"), ("b", "train"), ("b", "val"), ("b", "val"),

@@ -9,10 +9,11 @@ from skin_platform.core.datasets import DatasetRow
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.lesions import LesionsTable
-from skin_platform.storage.manifests import ASSIGNED, table_of
+from skin_platform.storage.manifests import ASSIGNED
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.profiles import BINS, NOT_GIVEN, Profiler
 from skin_platform_tests.storage.deliveries import manifest_row
+from skin_platform_tests.storage.frozen import table_of
 
 BATCH = "2026-05-01-x"
 SIZE = {"width_px": 600, "height_px": 450}

@@ -19,7 +19,7 @@ def _opening(dataset="d1", locked="l1", checkpoint="c1", at="2026-05-01T10:00:00
 
 def test_the_same_checkpoint_twice_at_the_same_moment_counts_twice(openings):
     assert (openings.record(_opening()), openings.record(_opening())) == (1, 2)
-    assert openings.of("d1") == [_opening(), _opening()]
+    assert openings.all() == [_opening(), _opening()]
 
 
 def test_a_locked_split_that_grew_was_opened_before(openings):
@@ -28,7 +28,7 @@ def test_a_locked_split_that_grew_was_opened_before(openings):
     assert [openings.record(item) for item in (elsewhere, grown, first)] == [1, 2, 3]
     assert openings.all() == [first, grown, elsewhere]
     assert openings.of_images("l1") == [first, elsewhere]
-    assert (openings.of("d2"), openings.of_images(""), openings.of("none")) == ([grown], [], [])
+    assert (openings.of_images("l2"), openings.of_images(""), openings.of_images("none")) == ([grown], [], [])
 
 
 def test_an_opening_says_what_is_opened(openings):

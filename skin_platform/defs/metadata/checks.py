@@ -28,7 +28,7 @@ def table_is_as_declared(stores: StoresResource) -> dg.AssetCheckResult:
     catalogue = stores.open().catalogue
     declared, found = catalogue.state(), catalogue.recount()
     if declared is None or found is None:
-        return dg.AssetCheckResult(passed=False, description="nothing is published: run the job rebuild_metadata")
+        return dg.AssetCheckResult(passed=False, description="nothing is published: run `skin rebuild`")
     [keys] = _rows(catalogue, "SELECT count(DISTINCT (sha256, label)) AS keys FROM lesions_data")
     return dg.AssetCheckResult(passed=found == declared and keys["keys"] == found.rows, metadata={
         "rows": found.rows, "keys": keys["keys"], "content_digest": found.content_digest, "declared": declared.content_digest})
