@@ -16,7 +16,7 @@ from skin_platform.defs.listening import Told, Walked
 from skin_platform.defs.walk import instance_in, walk_batches, walk_training
 from skin_platform.leftovers import alike, leftovers
 from skin_platform.lineage import trace_prediction
-from skin_platform.serving.launch import current_tag, free_port, running_service
+from skin_platform.serving.launch import current_tag, held_port, running_service
 from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.places import LandingFolder
 from skin_platform.storage.stores import DEFAULT_LABELS, Stores, prepare_home
@@ -145,10 +145,10 @@ def _ask(settings: Settings, tell: Callable[[Told], None]) -> tuple[dict[str, An
     digest = stores.references.read(["bundles", "export"])["evaluation"]["checkpoint"]["dataset"]["digest"]
     held = [row for row in stores.datasets.read(digest) if row.split == settings.dataset.validation_split]
     image = stores.cache.image(held[0].sha256, held[0].s3_uri)
-    port = free_port(settings.api_host, settings.api_port)
     tell(Told("serve", "begun"))
     started = time.monotonic()
-    with running_service(tag, settings.home.root, settings.api_host, port) as url:
+    with (held_port(settings.api_host, settings.api_port) as port,
+          running_service(tag, settings.home.root, settings.api_host, port) as url):
         ready = time.monotonic()
         tell(Told("serve", "made", f"{tag} is ready at {url} after {ready - started:.1f} s"))
         with SkinClient(url, settings.api_key.get_secret_value()) as client:

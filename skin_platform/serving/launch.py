@@ -1,11 +1,13 @@
 """Launching: the service as a process of its own, from the bento of a tag."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +51,29 @@ def serve_environment(home: Path) -> dict[str, str]:
 
 
 def free_port(host: str, first: int, tries: int = 50) -> int:
-    """``first``, or the next port that nobody listens on."""
+    """``first``, or the next port that nobody listens on; raises ``LaunchError`` where there is none."""
+    with held_port(host, first, tries) as port:
+        return port
+
+
+@contextlib.contextmanager
+def held_port(host: str, first: int, tries: int = 50) -> Iterator[int]:
+    """``first``, or the next port that nobody listens on, kept from other processes that ask here while the block runs.
+
+    Between finding a port free and listening on it lies a service's start of seconds: two walks at once would both take it.
+    """
     for port in range(first, min(first + tries, 65536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind((host, port))
-                return port
+        with contextlib.ExitStack() as held:
+            try:
+                name = Path(tempfile.gettempdir()) / f"skin-port-{os.getuid()}-{port}.lock"
+                fcntl.flock(held.enter_context(name.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind((host, port))
+            except OSError:  # held, or listened on
+                continue
+            yield port
+            return
     raise LaunchError(f"no free port from {first} to {first + tries - 1} on {host}: set API_PORT")
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from skin_platform.client import ApiError, SkinClient, top_k_predictions
-from skin_platform.serving.launch import LaunchError, current_tag, free_port, running_service
+from skin_platform.serving.launch import LaunchError, current_tag, free_port, held_port, running_service
 from skin_platform_tests.deployments import LABELS, SKIN, background, wait_for
 from skin_platform_tests.deployments import free_port as any_port
 
@@ -202,6 +202,15 @@ def test_a_port_in_use_is_passed_over():
         taken.listen()
         port = taken.getsockname()[1]
         assert free_port("127.0.0.1", port) > port
+
+
+def test_two_that_start_a_service_at_once_get_two_ports():
+    first = any_port()
+    with held_port("127.0.0.1", first) as one, held_port("127.0.0.1", first) as other:  # neither listens yet
+        assert one == first
+        assert other > first
+    with held_port("127.0.0.1", first) as again:
+        assert again == first
 
 
 def test_top_k_predictions_are_sorted_and_stable():
