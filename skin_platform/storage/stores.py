@@ -62,6 +62,7 @@ class Stores:
         self.models = ModelFiles(self.objects, settings.s3_bucket_models)
         self.unrecorded = Unrecorded(self.objects, settings.s3_bucket_models)
         self.versions = ModelVersions(self.objects, settings.s3_bucket_models)
+        self.moves = self.versions.moves
         self.lesions = LesionsTable(settings.dataset.metadata_database, settings.dataset.consent.words)
         self.cache = ImageCache(settings.home.cache, self.objects, settings.skin_cache_bytes)
 

@@ -1,27 +1,29 @@
 """Model versions in the object store: named by the second of their making, verified by the SHA-256 in their manifest.
 
-Here: uploading, listing, fetching and deleting versions. Not here: how a name is taken (``storage.claims``), the files of a
-training run (``storage.models``), which version is promoted (the registry writes the aliases).
+Here: uploading, listing, fetching and deleting versions, and the files that are written of one later. Not here: how a name is
+taken (``storage.claims``), the files of a training run (``storage.models``), which version is promoted (``storage.moves``).
 
     <models bucket>/skin_classifier/<version>/model.ckpt
     <models bucket>/skin_classifier/<version>/training_history.json
     <models bucket>/skin_classifier/<version>/manifest.json            written last: without it there is no version
-    <models bucket>/skin_classifier/aliases/<alias>.json               {"version": …}, alias champion or challenger
+    <models bucket>/skin_classifier/<version>/<name>                   evaluation.json, verdict.json, … (``noted_files``)
+    <models bucket>/skin_classifier/<version>/deleted.json             while a deletion is under way, or was killed
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from skin_platform.storage.claims import claim_second
 from skin_platform.storage.faults import StorageError
+from skin_platform.storage.moves import ALIASES, ROOT, Moves
+from skin_platform.storage.noted_files import read_noted, write_noted
 from skin_platform.storage.objects import ObjectStore
 
-ROOT = "skin_classifier"
-ALIASES = ("champion", "challenger")
+OWN_FILES = ("model.ckpt", "training_history.json", "manifest.json", "deleted.json")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ModelVersions:
     """The versions in one models bucket."""
 
     def __init__(self, objects: ObjectStore, bucket: str) -> None:
-        self._objects, self._bucket = objects, bucket
+        self._objects, self._bucket, self.moves = objects, bucket, Moves(objects, bucket)
 
     def upload_model(self, checkpoint: bytes, history: Sequence[dict[str, float]], facts: ModelFacts,
                      clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> str:
@@ -116,27 +118,58 @@ class ModelVersions:
         versions = self.list_model_versions()
         return versions[-1] if versions else None
 
-    def delete_model_version(self, version: str) -> None:
-        """Remove a version; its name is not given again.
+    def write_file(self, version: str, name: str, data: bytes) -> str:
+        """Store a file of a version (``storage.noted_files``), in place of a former one; returns its SHA-256.
 
-        Raises ``KeyError`` for an unknown one, ``StorageError`` while an alias names it.
+        Raises ``KeyError`` for an unknown version, ``ValueError`` for a name that the version itself needs.
+        """
+        if "/" in name or not name or name in OWN_FILES:
+            raise ValueError(f"'{name}' cannot be a file of a version: a plain name, and none of {', '.join(OWN_FILES)}")
+        self.read_manifest(version)
+        return write_noted(self._objects, self._bucket, f"{ROOT}/{version}", name, data)
+
+    def read_file(self, version: str, name: str, sha256: str = "") -> bytes:
+        """A file of a version, verified: it was written there, and is that of ``sha256`` where one is named.
+
+        Raises ``KeyError`` for an unknown version or a file that it does not have, ``StorageError`` for a damaged or other one.
         """
         self.read_manifest(version)
+        try:
+            return read_noted(self._objects, self._bucket, f"{ROOT}/{version}", name, sha256)
+        except KeyError:
+            raise KeyError(f"model version {version} has no {name}: materialize the assets of the room registry for it, which "
+                           "write it") from None
+
+    def delete_model_version(self, version: str, in_use: Mapping[str, str] | None = None, *, by: str = "") -> None:
+        """Remove a version and all its files; its name is not given again. A deletion that was killed is ended by another one.
+
+        Raises ``KeyError`` for an unknown one, ``StorageError`` while an alias names it or ``in_use`` says by what it is used
+        (``{"v…": "runs/skin5-current"}``). No alias moves between that look and the end of the version.
+        """
+        if not self._objects.object_exists(self._bucket, f"{ROOT}/{version}/deleted.json"):
+            self.read_manifest(version)
+        self._refuse_if_used(version, in_use or {})
+        doing = f"deleting model version {version}"
+        with self.moves.halted("champion", by, doing), self.moves.halted("challenger", by, doing):
+            self._refuse_if_used(version, in_use or {})
+            self._objects.upload_file(self._bucket, f"{ROOT}/{version}/deleted.json", json.dumps({"by": by}).encode())
+            self._objects.delete_object(self._bucket, f"{ROOT}/{version}/manifest.json")  # what makes it a version goes first
+        keys = [item.key for item in self._objects.list_objects(self._bucket, f"{ROOT}/{version}")]
+        for key in sorted(keys, key=lambda key: key.endswith(f"{version}/deleted.json")):  # and what says that it goes, last
+            self._objects.delete_object(self._bucket, key)
+
+    def _refuse_if_used(self, version: str, in_use: Mapping[str, str]) -> None:
         aliases = [alias for alias, named in self.aliases().items() if named == version]
         if aliases:
             raise StorageError(f"model version {version} is the {' and '.join(aliases)}: promote another one, then delete it")
-        for name in ("manifest.json", "training_history.json", "model.ckpt"):  # what makes it a version goes first
-            self._objects.delete_object(self._bucket, f"{ROOT}/{version}/{name}")
+        if version in in_use:
+            raise StorageError(f"model version {version} is in use by {in_use[version]}: change that first, then delete it")
 
     def aliases(self) -> dict[str, str]:
-        """The version that each alias names, of those that were given."""
-        found = {}
-        for alias in ALIASES:
-            try:
-                found[alias] = str(json.loads(self._objects.download_file(self._bucket, alias_key(alias)))["version"])
-            except KeyError:
-                continue
-        return found
+        """The version that each alias names, of those that name one. The challenger that was promoted is one no longer."""
+        moves = {alias: self.moves.current(alias) for alias in ALIASES}
+        named = {alias: move.version for alias, move in moves.items() if move}
+        return named if len(set(named.values())) == len(named) else {"champion": named["champion"]}
 
     def described(self) -> list[ModelVersion]:
         """All versions with their manifests and aliases, newest first."""
@@ -145,7 +178,3 @@ class ModelVersions:
                              tuple(alias for alias, name in named.items() if name == version))
                 for version in reversed(self.list_model_versions())]
 
-
-def alias_key(alias: str) -> str:
-    """The object that says which version an alias names."""
-    return f"{ROOT}/aliases/{alias}.json"

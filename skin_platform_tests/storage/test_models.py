@@ -10,7 +10,7 @@ import pytest
 
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.objects import ObjectStore
-from skin_platform.storage.versions import ModelFacts, ModelVersions, alias_key
+from skin_platform.storage.versions import ModelFacts, ModelVersions
 from skin_platform_tests.deployments import skin
 
 CHECKPOINT = b"weights" * 1000
@@ -112,7 +112,7 @@ def test_a_damaged_version_is_refused(versions, objects, bucket):
 def test_a_version_that_serves_is_not_deleted(versions, objects, bucket, alias):
     first = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
     second = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
-    objects.upload_file(bucket, alias_key(alias), json.dumps({"version": first}).encode())
+    versions.moves.move(alias, first, expected=0, kind="promoted", by="ann", why="the first")
     with pytest.raises(StorageError, match=f"{first} is the {alias}"):
         versions.delete_model_version(first)
     assert versions.download_model(first) == CHECKPOINT
@@ -140,7 +140,7 @@ def home(tmp_path):
     for number in range(2):
         name = versions.upload_model(CHECKPOINT + bytes([number]), HISTORY, FACTS, at(NOON))
         if not number:
-            objects.upload_file("skin-models", alias_key("champion"), json.dumps({"version": name}).encode())
+            versions.moves.move("champion", name, expected=0, kind="promoted", by="ann", why="the first")
     return tmp_path / "home"
 
 
