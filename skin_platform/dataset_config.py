@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from skin_platform.core.consent import ConsentWords
+from skin_platform.core.gate_rules import GateRules
 from skin_platform.core.layout import Vocabulary, composed
+from skin_platform.gates_config import ConformalConfig, GatesConfig
 
 
 class SettingsError(ValueError):
@@ -78,7 +80,7 @@ class ConsentConfig(BaseModel):
 
 
 class DatasetConfig(BaseModel):
-    """``dataset.yaml``: labels, splits, backbone, source, bucket, database, and the names of columns in deliveries' tables."""
+    """``dataset.yaml``: labels, splits, backbone, source, bucket, database, gates, and what deliveries call our columns."""
 
     model_config = ConfigDict(extra="forbid")
     labels: list[str] = []
@@ -88,7 +90,8 @@ class DatasetConfig(BaseModel):
     source: str = "landing"
     bucket: str
     metadata_database: Path
-    conformal_coverage: float = Field(0.9, gt=0, lt=1)
+    conformal: ConformalConfig = ConformalConfig()
+    gates: GatesConfig
     columns: dict[str, list[str]]
     consent: ConsentConfig = ConsentConfig()
 
@@ -111,6 +114,24 @@ class DatasetConfig(BaseModel):
             raise ValueError("metadata_database: DuckDB cannot hold a schema named like its file; use skin.duckdb")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gates_are_there(cls, given: object) -> object:
+        if isinstance(given, dict) and "gates" not in given:
+            raise ValueError("`gates` is missing, which says what a model must reach before it may answer: at least add "
+                             "`gates: {floor: ${PERFORMANCE_THRESHOLD}}`; `skin home` writes a file with all of them")
+        if isinstance(given, dict) and "conformal_coverage" in given:
+            raise ValueError("`conformal_coverage: 0.9` is now written `conformal: {coverage: 0.9}`")
+        return given
+
+    @model_validator(mode="after")
+    def _gates_are_for_labels_that_there_are(self) -> "DatasetConfig":
+        known = {composed(label) for label in self.labels}
+        unknown = [label for label in self.gates.labels if known and composed(label) not in known]
+        if unknown:
+            raise ValueError(f"gates.labels: {', '.join(unknown)} is none of the labels ({', '.join(self.labels)})")
+        return self
+
     @model_validator(mode="after")
     def _only_the_last_split_is_locked(self) -> "DatasetConfig":
         names = list(self.splits)
@@ -127,6 +148,11 @@ class DatasetConfig(BaseModel):
         """The same words as ``core`` takes them."""
         aliases = {alias.lower(): name for name, split in self.splits.items() for alias in (name, *split.also_called)}
         return Vocabulary(tuple(composed(label) for label in self.labels), aliases, self.columns)
+
+    @property
+    def gate_rules(self) -> GateRules:
+        """What a model must show before it may answer, as ``core`` takes it."""
+        return self.gates.rules(self.conformal)
 
     @property
     def fractions(self) -> dict[str, float]:

@@ -5,11 +5,18 @@ Here: writing one. Not here: reading it and its rules (``dataset_config``).
 
 import yaml
 
+FLOOR = "floor: ${PERFORMANCE_THRESHOLD}"
+DEMO_FLOOR = "floor: {floor:g}  # LOWERED FOR THE DEMO by `skin demo`: just above chance, no measure of a model for patients"
 
-def render_dataset_config(labels: list[str], source: str = "landing") -> str:
-    """The text of a ``dataset.yaml`` with ``labels``; every entry is explained in it."""
+
+def render_dataset_config(labels: list[str], source: str = "landing", floor: float | None = None) -> str:
+    """The text of a ``dataset.yaml`` with ``labels``; every entry is explained in it.
+
+    ``floor`` is the accuracy that is enough for a demo; None: PERFORMANCE_THRESHOLD decides.
+    """
     quoted = yaml.safe_dump(labels, default_flow_style=True, allow_unicode=True, width=10_000).strip()
-    return DATASET_TEMPLATE.replace("@labels@", quoted).replace("@source@", source)
+    text = DATASET_TEMPLATE if floor is None else DATASET_TEMPLATE.replace(FLOOR, DEMO_FLOOR.format(floor=floor))
+    return text.replace("@labels@", quoted).replace("@source@", source)
 
 
 DATASET_TEMPLATE = """\
@@ -49,8 +56,29 @@ consent:
   given: ["yes", "true", "1", "1.0", y, ja, oui, given, granted]
   renewed: [renewed]
 
-# How often the prediction set must hold the true label.
-conformal_coverage: 0.9
+# How often the prediction set must hold the true label: on average, or with `by_label: true` for each label (larger sets).
+conformal: {coverage: 0.9, by_label: false}
+
+# What a model must show, on images that it never saw, before it may answer. Each gate gives a verdict with its reason; where
+# there are fewer images than `fewest`, the verdict is "too few", and `when_too_few` says whether that lets pass or refuses.
+gates:
+  # The share of right answers (accuracy) that is needed at least.
+  floor: ${PERFORMANCE_THRESHOLD}
+  # Against the model that answers now: worse by `margin` at most in `metric` (accuracy, balanced_accuracy, macro_f1), which
+  # must be shown; chance lets a model pass that is worse by the margin in a share `level` of all cases.
+  champion: {metric: balanced_accuracy, margin: 0.02, level: 0.05}
+  # What is malignant, and the share of its images that must be found: {<label>: {malignant: true, recall_floor: 0.8}}.
+  labels: {}
+  # Malignant labels may not be found credibly less often than by the model that answers now, by `margin`.
+  malignant: {fewest: 20, margin: 0.02, when_too_few: refuse}
+  # Nor may any subgroup become worse by `margin`, or be worse by `gap` than its mix of labels explains.
+  subgroups: {by: [sex, age_band, skin_type, site, source], fewest: 20, margin: 0.05, gap: 0.15, when_too_few: pass}
+  # Ages, in years, at which a band begins: under 30, 30 to 49, 50 to 69, 70 and over.
+  age_bands: [30, 50, 70]
+  # How far confidence may be from the share of right answers (expected calibration error, less what chance explains).
+  calibration: {ceiling: 0.1, fewest: 50, when_too_few: pass}
+  # The prediction sets may not hold the true label credibly less often than `conformal` says.
+  coverage: {fewest: 50, when_too_few: pass}
 
 # Our columns, and what they are called in the tables (manifest.csv, metadata.csv) of deliveries.
 columns:

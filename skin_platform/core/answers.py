@@ -1,7 +1,6 @@
 """Answers: from logits to what a person is told. Top-k, prediction set, abstention."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,20 +32,13 @@ def top_k_predictions(probabilities: Mapping[str, float], k: int) -> list[tuple[
     return sorted(probabilities.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
-def conformal_threshold(true_probabilities: Sequence[float], coverage: float) -> float:
-    """The score (1 - probability of the true label) that a set with ``coverage`` must reach.
+def prediction_set(probabilities: Mapping[str, float], thresholds: Mapping[str, float]) -> PredictionSet:
+    """The labels within their threshold (``core.conformal``); abstains where no label or every label of several is in the set.
 
-    Split conformal prediction (Vovk et al. 2005; Sadinle et al. 2019): the ceil((n+1)*coverage)-th smallest score; 1.0
-    (every label) where n is too small for the coverage. Holds for data exchangeable with the calibration rows only.
+    Both say nothing: the first that the image is unlike what was learnt from, the second that nothing can be excluded.
     """
-    scores = sorted(1.0 - p for p in true_probabilities)
-    rank = math.ceil((len(scores) + 1) * coverage)
-    return scores[rank - 1] if 1 <= rank <= len(scores) else 1.0
-
-
-def prediction_set(probabilities: Mapping[str, float], threshold: float) -> PredictionSet:
-    """The labels within ``threshold``; abstains where no label or every label of several is in the set."""
-    kept = tuple(label for label, p in top_k_predictions(probabilities, len(probabilities)) if 1.0 - p <= threshold)
+    ranked = top_k_predictions(probabilities, len(probabilities))
+    kept = tuple(label for label, p in ranked if 1.0 - p <= thresholds[label])
     if not kept:
         return PredictionSet(kept, True, "no label is probable enough: unlike what was learnt from")
     if len(kept) == len(probabilities) > 1:

@@ -1,7 +1,7 @@
 """Calibration: what a classifier's confidence is worth, learnt on images that it was not trained on.
 
-Here: the temperature of the logits and the conformal threshold, fitted on one split. Not here: how well they do on another
-(``ml.evaluation``), the prediction sets made with them (``core.answers``).
+Here: the temperature of the logits and the conformal thresholds, fitted on one split. Not here: how well they do on another
+(``core.report``), the prediction sets made with them (``core.conformal``, ``core.answers``).
 """
 
 from dataclasses import dataclass
@@ -9,24 +9,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skin_platform.core.answers import conformal_threshold, softmax
+from skin_platform.core.answers import softmax
+from skin_platform.core.conformal import conformal_thresholds
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature of the logits, and the prediction set's threshold with its coverage, from ``images`` calibration images."""
+    """Temperature of the logits and the prediction sets' thresholds with their coverage, from ``images`` calibration images.
+
+    ``thresholds`` and ``images_by_label`` are in the order of the labels; ``by_label`` says whether each threshold comes from
+    the images of its label alone, so that the coverage holds for each label.
+    """
 
     temperature: float
-    conformal_threshold: float
-    conformal_coverage: float
+    thresholds: tuple[float, ...]
+    coverage: float
+    by_label: bool
     images: int
+    images_by_label: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("thresholds", "images_by_label"):  # JSON gives lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
-def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64], coverage: float) -> Calibration:
-    """Fit temperature and threshold to ``logits`` (N, C) and the indices (N,) of the true labels."""
+def calibrate(
+    logits: NDArray[np.float32], targets: NDArray[np.int64], coverage: float, *, by_label: bool = False
+) -> Calibration:
+    """Fit temperature and thresholds to ``logits`` (N, C) and the indices (N,) of the true labels."""
     temperature = fit_temperature(logits, targets)
-    of_truth = softmax(logits, temperature)[np.arange(len(targets)), targets]
-    return Calibration(temperature, conformal_threshold(of_truth.tolist(), coverage), coverage, len(targets))
+    thresholds = conformal_thresholds(softmax(logits, temperature), targets, coverage, by_label=by_label)
+    counts = np.bincount(targets, minlength=logits.shape[1])
+    return Calibration(temperature, thresholds, coverage, by_label, len(targets), tuple(counts.tolist()))
 
 
 def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:

@@ -1,20 +1,22 @@
 """Intervals: how far a score on few images may be from the score on many.
 
 Here: percentile intervals of scores of a confusion matrix, by resampling groups. Not here: the scores of one sample as they
-are shown (``ml.evaluation``).
+are shown (``core.report``).
 
 The images of one patient are alike, so that they tell less than as many images of different patients: whole groups are drawn
 (the cluster bootstrap, Field & Welsh 2007), not images.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 REPLICATES = 2000  # the ends of a 95 % interval then rest on some 50 replicates each
-Z95 = 1.959964  # of the standard normal distribution
+CELLS = 4_000_000  # of the draws held at once: some 32 MB, whatever the number of images
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,17 @@ def with_interval(value: float, interval: Interval | None) -> str:
 
 def accuracy_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Accuracy (...,) of confusion counts (..., C, C), rows of truth; NaN for an empty one."""
-    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
+    return ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
 
 
 def recalls_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Recall (..., C) of each label; NaN for a label without images."""
-    return _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
+    return ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
+
+
+def precisions_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Precision (..., C) of each label; NaN for a label that is never predicted."""
+    return ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-2))
 
 
 def balanced_accuracy_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -50,7 +57,7 @@ def macro_f1_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean F1 (...,) of the labels that have images."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     truth = confusion.sum(-1)
-    f1 = _ratio(2 * hits, truth + confusion.sum(-2))
+    f1 = ratio(2 * hits, truth + confusion.sum(-2))
     return _mean(np.where(truth > 0, f1, np.nan))
 
 
@@ -61,12 +68,34 @@ def resampled(
 
     ``truth`` and ``predicted`` are label indices (N,), ``groups`` the group id of each image.
     """
+    cells = truth[:, None] * classes + predicted[:, None] == np.arange(classes * classes)
+    return resampled_sums(cells, groups, seed=seed).reshape(-1, classes, classes)
+
+
+def resampled_sums(
+    columns: NDArray[np.float64] | NDArray[np.bool_], groups: Sequence[str] | NDArray[np.str_], *,
+    replicates: int = REPLICATES, seed: int = 0,
+) -> NDArray[np.float64]:
+    """The sums (``replicates``, K) of ``columns`` (N, K) over samples drawn with replacement, a group at a time."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)
-    cells = np.zeros((len(names), classes * classes))
-    np.add.at(cells, (member, truth * classes + predicted), 1)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), REPLICATES)
-    counts: NDArray[np.float64] = (drawn.astype(np.float64) @ cells).reshape(REPLICATES, classes, classes)
-    return counts
+    order = np.argsort(member, kind="stable")
+    starts = np.searchsorted(member[order], np.arange(len(names)))
+    by_group = np.add.reduceat(columns[order], starts, axis=0, dtype=np.float64)
+    return np.concatenate([weights @ by_group for weights in drawn(len(names), replicates=replicates, seed=seed)])
+
+
+def drawn(groups: int, *, replicates: int = REPLICATES, seed: int = 0, width: int = 0) -> Iterator[NDArray[np.float64]]:
+    """How often each of ``groups`` is drawn (b, groups) when as many are drawn with replacement; ``replicates`` rows in all.
+
+    They come in portions, so that neither they nor what the caller makes of them (``width`` values a row) fills the memory.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, CELLS // max(groups, width))
+    for start in range(0, replicates, rows):
+        portion = min(rows, replicates - start)
+        chosen = rng.integers(0, groups, (portion, groups)) + np.arange(portion)[:, None] * groups
+        counts = np.bincount(chosen.ravel(), minlength=portion * groups)
+        yield counts.reshape(portion, groups).astype(np.float64)
 
 
 def interval(values: NDArray[np.float64], level: float = 0.95) -> Interval | None:
@@ -81,28 +110,52 @@ def interval(values: NDArray[np.float64], level: float = 0.95) -> Interval | Non
     return Interval(float(low), float(high), level)
 
 
-def share_interval(hits: int, n: int, values: NDArray[np.float64], groups: int) -> Interval | None:
-    """The score interval of a share at 95 % (Wilson 1927), which holds near 0 and 1, where replicates have no spread.
+def reverse_interval(value: float, values: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """The reverse percentile interval (Davison & Hinkley 1997) of an error of at least 0, from its replicates (B,).
+
+    For an error that chance only adds to, as a calibration error: replicates are as far above the value as the value is above
+    the truth, so their distance is taken off. It is widened to hold the value itself.
+    """
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(max(0.0, min(value, 2 * value - float(high))), max(value, 2 * value - float(low)), level)
+
+
+def share_interval(
+    hits: int, n: int, values: NDArray[np.float64], groups: int, level: float = 0.95
+) -> Interval | None:
+    """The score interval of a share (Wilson 1927), which holds near 0 and 1, where replicates have no spread.
 
     ``hits`` of ``n`` images, ``values`` the share's replicates (B,), ``groups`` the number of groups. The effective
     number of images is that at which independent ones would spread as the replicates do (Korn & Graubard 1998), and the
     number of groups where all hit or none. None for ``n`` 0.
     """
-    if not n:
-        return None
-    share, variance = hits / n, float(np.nanvar(values))
-    effective = min(float(n), share * (1 - share) / variance) if 0 < hits < n and variance > 0 else float(groups)
-    spread = Z95 * Z95 / effective
+    return wilson_by_spread(hits / n, values, groups, level, most=n) if n else None
+
+
+def wilson_by_spread(
+    share: float, values: NDArray[np.float64], groups: int, level: float = 0.95, *, most: float = math.inf
+) -> Interval:
+    """The same for a ``share`` that is no count, as an area under a curve (Kottas, Kuss & Zapf 2014); ``most`` images count."""
+    variance = float(np.nanvar(values))
+    effective = min(most, share * (1 - share) / variance) if 0 < share < 1 and variance > 0 else float(groups)
+    return wilson(share, effective, level)
+
+
+def wilson(share: float, effective: float, level: float = 0.95) -> Interval:
+    """The score interval (Wilson 1927) of a ``share`` of ``effective`` independent images."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    spread = z * z / effective
     centre = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * float(np.sqrt(share * (1 - share) / effective + spread / (4 * effective)))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / effective + spread / (4 * effective))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half), level)
 
 
-def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quotients, NaN where ``below`` is 0."""
     quotient: NDArray[np.float64] = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
     return quotient
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(-1), known.sum(-1).astype(np.float64))
+    return ratio(np.where(known, values, 0.0).sum(-1), known.sum(-1).astype(np.float64))

@@ -14,7 +14,7 @@ from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.classifier import LesionNet
 from skin_platform.ml.fit import Fit
 
-FORMAT = 2
+FORMAT = 3
 
 
 class CheckpointError(ValueError):

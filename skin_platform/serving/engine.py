@@ -33,11 +33,11 @@ class Engine:
 
     def score(self, images: Sequence[bytes]) -> list[Scored]:
         """One ``Scored`` an image, in order. The bytes must be readable images."""
-        calibration = self.bundle.calibration
+        thresholds = dict(zip(self.bundle.labels, self.bundle.calibration.thresholds, strict=True))
         scored = []
         for row in self.probabilities(images):
             by_label = {label: float(p) for label, p in zip(self.bundle.labels, row, strict=True)}
-            scored.append(Scored(by_label, prediction_set(by_label, calibration.conformal_threshold)))
+            scored.append(Scored(by_label, prediction_set(by_label, thresholds)))
         return scored
 
     def probabilities(self, images: Sequence[bytes]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import yaml
 import skin_platform
 from skin_platform.serving.bundle import Bundle, write_bundle
 
-SERVING_CODE = ("__init__.py", "settings.py", "dataset_config.py", "core", "serving", "storage/__init__.py",
+SERVING_CODE = ("__init__.py", "settings.py", "dataset_config.py", "gates_config.py", "core", "serving", "storage/__init__.py",
                 "storage/online.py", "storage/private_files.py")
 REQUIREMENTS = ("bentoml", "fastapi", "python-multipart", "numpy", "pillow", "onnxruntime", "sqlalchemy", "pydantic",
                 "pydantic-settings", "pyyaml")

@@ -132,7 +132,7 @@ def _answer(desk: Desk, facts: ImageFacts, scored: Scored, top_k: int, request_i
         "prediction_id": prediction_id, "label": best[0][0], "probability": best[0][1],
         "top_k": [{"label": label, "probability": probability} for label, probability in best],
         "prediction_set": {"labels": list(scored.prediction_set.labels),
-                           "coverage": desk.engine.bundle.calibration.conformal_coverage},
+                           "coverage": desk.engine.bundle.calibration.coverage},
         "abstained": scored.prediction_set.abstained, "abstained_reason": scored.prediction_set.reason,
         **origin, "request_id": request_id, "notice": NOTICE,
     }

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skin_platform.core.answers import conformal_threshold, prediction_set, softmax, top_k_predictions
+from skin_platform.core.answers import prediction_set, softmax, top_k_predictions
+from skin_platform.core.conformal import conformal_threshold
 
 PROBABILITIES = {"a": 0.2, "c": 0.4, "b": 0.4}
 
@@ -64,21 +65,21 @@ def test_too_few_rows_for_the_coverage_exclude_no_label(scores):
 
 
 def test_a_set_holds_the_labels_within_the_threshold_best_first():
-    found = prediction_set(PROBABILITIES, 0.6)
+    found = prediction_set(PROBABILITIES, dict.fromkeys("abc", 0.6))
     assert (found.labels, found.abstained, found.reason) == (("b", "c"), False, None)
 
 
 def test_no_label_within_the_threshold_abstains():
-    found = prediction_set(PROBABILITIES, 0.5)
+    found = prediction_set(PROBABILITIES, dict.fromkeys("abc", 0.5))
     assert (found.labels, found.abstained) == ((), True)
     assert "no label is probable enough" in found.reason
 
 
 def test_every_label_within_the_threshold_abstains():
-    found = prediction_set(PROBABILITIES, 1.0)
+    found = prediction_set(PROBABILITIES, dict.fromkeys("abc", 1.0))
     assert (found.labels, found.abstained) == (("b", "c", "a"), True)
     assert "no label can be excluded" in found.reason
 
 
 def test_a_single_label_that_holds_is_an_answer():
-    assert prediction_set({"a": 1.0}, 0.0).abstained is False
+    assert prediction_set({"a": 1.0}, {"a": 0.0}).abstained is False

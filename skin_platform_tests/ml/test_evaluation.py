@@ -60,4 +60,4 @@ def test_every_interval_holds_its_score():
 
 
 def test_few_calibration_images_give_every_label():
-    assert calibrate(np.array([[2, 0, 0], [0, 2, 0]], np.float32), np.array([0, 1]), 0.9).conformal_threshold == 1.0
+    assert calibrate(np.array([[2, 0, 0], [0, 2, 0]], np.float32), np.array([0, 1]), 0.9).thresholds == (1.0, 1.0, 1.0)

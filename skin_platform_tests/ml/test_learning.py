@@ -22,7 +22,7 @@ from skin_platform.ml.fit import fit
 from skin_platform.ml.predictor import Predictor
 
 LABELS = ("dark", "light")
-CALIBRATION = Calibration(1.5, 0.9, 0.9, 8)
+CALIBRATION = Calibration(1.5, (0.9, 0.9), 0.9, False, 8, (4, 4))
 
 
 def pictures(n: int, seed: int) -> LabelledImages:

@@ -39,7 +39,8 @@ class Scores:
 def calibrated(trained: "Checkpoint", held: Sequence[DatasetRow], stores: Stores) -> Calibration:
     """What the confidence of a network is worth on the validation rows, which it did not learn from."""
     logits, targets = _logits(trained, held, stores)
-    return calibrate(logits, targets, stores.settings.dataset.conformal_coverage)
+    wanted = stores.settings.dataset.conformal
+    return calibrate(logits, targets, wanted.coverage, by_label=wanted.by_label)
 
 
 def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, run_id: str) -> Scores:

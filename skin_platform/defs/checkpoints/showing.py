@@ -41,8 +41,9 @@ def evaluation_report(scores: "Scores", reference: EvaluationReference) -> dict[
         "chance": _short(1 / len(report.labels)), "per_label": table(per_label, ["label", "n", "recall", "auc"]),
         "validation_accuracy_95": _figure(scores.validation.accuracy, scores.validation.accuracy_interval),
         "ece": _short(report.ece), "ece_after_temperature_scaling": _short(report.ece_scaled),
-        "temperature": _short(calibration.temperature), "conformal_coverage": calibration.conformal_coverage,
-        "conformal_threshold": _short(calibration.conformal_threshold), "calibration_images": calibration.images,
+        "temperature": _short(calibration.temperature), "conformal_coverage": calibration.coverage,
+        "conformal_thresholds": [_short(threshold) for threshold in calibration.thresholds],
+        "calibration_images": calibration.images,
         "checkpoint_sha256": reference.checkpoint.sha256, "dataset_digest": reference.checkpoint.dataset.digest,
         "report_sha256": reference.report_sha256,
     }

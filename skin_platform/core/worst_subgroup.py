@@ -1,0 +1,65 @@
+"""The gate for subgroups: nobody's images may become worse because the average became better.
+
+Here: the finding, by name of the subgroup. Not here: the table (``core.subgroups``), what blocks (``core.gates``).
+
+Several subgroups are judged at once: each at the level divided by their number (Bonferroni), so that a sound model is refused
+by chance no more often than the level says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from skin_platform.core.evidence import Evidence
+from skin_platform.core.findings import Finding, joined
+from skin_platform.core.gate_rules import SubgroupRules
+from skin_platform.core.paired import paired_difference
+from skin_platform.core.subgroups import Subgroup, subgroup_table, values_of
+
+
+def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: SubgroupRules, level: float) -> Finding:
+    """Failed where a subgroup is credibly worse than with the champion, or than its mix of labels explains.
+
+    Too few where none could be judged; where some could not, they are named, and under the policy ``refuse`` it is too few.
+    """
+    table = subgroup_table(evidence, rules.by, rules.fewest)
+    judged = [item for item in table if item.standing == "judged"]
+    few = [item for item in table if item.standing == "too few to judge"]
+    corrected = level / max(1, len(judged))
+    narrow = {item.name: item for item in subgroup_table(evidence, rules.by, rules.fewest, 1 - 2 * corrected)} if judged else {}
+    faults = {item.name: _faults(evidence, champion, narrow[item.name], rules, corrected) for item in judged}
+    failed = [f"{item.name} (n = {item.n}): {' and '.join(faults[item.name])}" for item in judged if faults[item.name]]
+    figures = {"level": corrected, "subgroups": [
+        asdict(item) | {"verdict": "failed" if faults.get(item.name) else "passed" if item in judged
+                        else "too few" if item in few else "not judged"} for item in table]}
+    too_few = f"too few to judge: {_listed(few)} (fewest: {rules.fewest})" if few else ""
+    if failed:
+        return Finding("failed", joined([*failed, too_few]), figures)
+    if few and (not judged or rules.when_too_few == "refuse"):
+        return Finding("too few", too_few, figures)
+    if not judged:
+        return Finding("passed", f"there are no subgroups to compare: no two values of {', '.join(rules.by) or 'anything'} "
+                                 "are given", figures)
+    worst = min(judged, key=lambda item: item.gap if item.gap is not None else 0.0)
+    told = (f"none of {len(judged)} subgroups is credibly worse; the worst against its mix of labels is {worst.name}: accuracy "
+            f"{worst.accuracy:.3f}, expected {worst.expected or 0:.3f}, n = {worst.n}")
+    return Finding("passed", joined([told, too_few]), figures)
+
+
+def _faults(
+    evidence: Evidence, champion: Evidence | None, item: Subgroup, rules: SubgroupRules, level: float
+) -> list[str]:
+    found = []
+    if champion is not None:
+        paired = paired_difference(evidence, champion, "accuracy", level,
+                                   within=values_of(evidence, item.attribute) == item.value)
+        if paired.difference < -rules.margin and paired.upper < 0:
+            found.append(f"accuracy {paired.candidate:.3f} against the champion's {paired.champion:.3f} there, worse by more "
+                         f"than {rules.margin:g} and with {1 - level:.1%} confidence by at least {-paired.upper:.3f}")
+    if item.gap is not None and item.gap_interval is not None and item.gap < -rules.gap and item.gap_interval.high < 0:
+        found.append(f"accuracy {item.accuracy:.3f} where its mix of labels lets {item.expected or 0:.3f} expect, worse by "
+                     f"more than {rules.gap:g} and with {1 - level:.1%} confidence by at least {-item.gap_interval.high:.3f}")
+    return found
+
+
+def _listed(few: Sequence[Subgroup]) -> str:
+    return ", ".join(f"{item.name} (n = {item.n})" for item in few)
