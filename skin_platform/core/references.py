@@ -73,11 +73,13 @@ class CheckpointReference:
 
 @dataclass(frozen=True)
 class EvaluationReference:
-    """What a checkpoint scored on the ``n`` images of ``split``, and the calibration that serving needs of it."""
+    """What a checkpoint scored on the ``n`` images of ``split``, the rows that show it, and the calibration that serving needs."""
 
     checkpoint: CheckpointReference
     report_key: str
     report_sha256: str
+    evidence_key: str
+    evidence_sha256: str
     split: str
     n: int
     accuracy: float
@@ -88,9 +90,37 @@ class EvaluationReference:
 
 
 @dataclass(frozen=True)
+class ModelVersionReference:
+    """A registered version, what it was evaluated to be, and the verdict that was passed on it."""
+
+    version: str
+    evaluation: EvaluationReference
+    verdict_sha256: str
+
+
+@dataclass(frozen=True)
+class VerdictReference:
+    """The verdict on a version by its digest; ``blocks`` are the gates that stand against its promotion."""
+
+    version: str
+    verdict_sha256: str
+    blocks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChampionReference:
+    """The version that answers, and the number of the move that made it so; ``former`` is empty for the first."""
+
+    version: str
+    number: int
+    former: str
+
+
+@dataclass(frozen=True)
 class BundleReference:
-    """A built bento by its tag, with the digest of its bundle description."""
+    """A built bento by its tag, with the digest of its bundle description, and the version that it serves."""
 
     tag: str
     bundle_sha256: str
+    version: str
     evaluation: EvaluationReference
