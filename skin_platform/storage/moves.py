@@ -86,7 +86,7 @@ class Moves:
         kinds = get_args(Kind)
         if kind not in kinds or (kind != "registered" and not (by.strip() and why.strip())):
             raise ValueError(f"a move is one of {', '.join(kinds)}, and says by whom and why: got {kind!r}, {by!r}, {why!r}")
-        former = self._rested_on(alias, expected)
+        former = self._as_expected(alias, self.current(alias), expected)
         if former and former.version == version:
             return former
         number, claimed = self._claimed(alias, {"by": by, "doing": f"moving the {alias} to {version}"}, expected)
@@ -112,7 +112,7 @@ class Moves:
 
     def _claimed(self, alias: str, words: Mapping[str, str], expected: int | None) -> tuple[int, str]:
         """The next number, ours to write, and the key of the claim on it."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline, pause = time.monotonic() + WAIT_SECONDS, 0.1
         while True:
             number = self._next(alias, expected)
             found = claim(self._objects, self._bucket, f"{ROOT}/claims/{alias}/{number:08d}", words, self._lease_seconds)
@@ -124,26 +124,31 @@ class Moves:
             elif time.monotonic() > deadline:
                 raise self._under_way(alias, found.others[0])
             else:
-                time.sleep(random.uniform(0.05, 0.2))
+                time.sleep(random.uniform(pause / 2, pause))
+                pause = min(2 * pause, 1.0)  # many at once on a slow store would else never leave one of them alone
 
     def _next(self, alias: str, expected: int | None) -> int:
-        """The first number after all that are written, where the expected move counts."""
-        self._rested_on(alias, expected)
-        return max(self._logs[alias].numbers(), default=0) + 1
+        """The first number after all that are written, where the expected move counts.
 
-    def _rested_on(self, alias: str, expected: int | None) -> Move | None:
+        Of one look at the log: a number that follows a later move would be claimed, and kept from others, for nothing.
+        """
+        numbers = self._logs[alias].numbers()
+        self._as_expected(alias, next(self._back(alias, numbers), None), expected)
+        return max(numbers, default=0) + 1
+
+    def _as_expected(self, alias: str, found: Move | None, expected: int | None) -> Move | None:
         """The move that counts, which must be the expected one."""
-        found = self.current(alias)
         if expected is not None and (found.number if found else 0) != expected:
             raise self._overtaken(alias)
         return found
 
-    def _back(self, alias: str) -> Iterator[Move]:
-        """The moves that count, newest first."""
+    def _back(self, alias: str, numbers: list[int] | None = None) -> Iterator[Move]:
+        """The moves that count, newest first, where these ``numbers`` (all) are written."""
         if alias not in ALIASES:
             raise ValueError(f"'{alias}' is no alias: {' or '.join(ALIASES)}")
         log = self._logs[alias]
-        number, told = next(((number, told) for number in reversed(log.numbers()) if (told := log.read(number))), (0, None))
+        written = reversed(log.numbers() if numbers is None else numbers)
+        number, told = next(((number, told) for number in written if (told := log.read(number))), (0, None))
         while number:
             if told is None:
                 raise log.damaged(number, "a later move rests on it, but it was passed over")

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from skin_platform.storage.faults import StorageError
+from skin_platform.storage.moves import Moves
 from skin_platform.storage.objects import ObjectStore
 from skin_platform.storage.versions import ModelFacts, ModelVersions
 from skin_platform_tests.deployments import skin
+from skin_platform_tests.storage.halting import killed_at
 
 CHECKPOINT = b"weights" * 1000
 HISTORY = [{"epoch": 1, "train_loss": 0.9, "val_accuracy": 0.4}, {"epoch": 2, "train_loss": 0.5, "val_accuracy": 0.7}]
@@ -128,6 +130,80 @@ def test_the_name_of_a_deleted_version_is_not_given_again(versions, objects, buc
     with pytest.raises(KeyError, match=f"no model version {name}"):
         versions.delete_model_version(name)
     assert versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON)) == "v20260501_120001"
+
+
+def test_a_promoted_challenger_is_the_champion_alone(versions):
+    first = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    second = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
+    move = versions.moves.move("challenger", first, expected=0, kind="registered", by="a run", why="")
+    assert versions.aliases() == {"challenger": first}
+    versions.moves.move("champion", first, expected=0, kind="promoted", by="ann", why="better")
+    assert versions.aliases() == {"champion": first}
+    versions.moves.move("challenger", second, expected=move.number, kind="registered", by="a run", why="")
+    assert versions.aliases() == {"champion": first, "challenger": second}
+
+
+def test_a_version_that_something_uses_is_not_deleted(versions):
+    name = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    with pytest.raises(StorageError, match=f"{name} is in use by runs/skin5-current"):
+        versions.delete_model_version(name, {name: "runs/skin5-current"})
+    assert versions.download_model(name) == CHECKPOINT
+    versions.delete_model_version(name, {"v20200101_000000": "runs/skin5-current"})
+
+
+def test_a_deleted_version_cannot_be_promoted_nor_rolled_back_to(versions):
+    first, second = (versions.upload_model(CHECKPOINT + data, HISTORY, FACTS, at(NOON)) for data in (b"", b"x"))
+    for number, name in enumerate((first, second)):
+        versions.moves.move("champion", name, expected=number, kind="promoted", by="ann", why="better")
+    versions.delete_model_version(first)
+    with pytest.raises(KeyError, match=f"no model version {first}"):
+        versions.moves.move("champion", first, expected=2, kind="rolled back", by="ann", why="worse")
+    assert [move.version for move in versions.moves.history("champion")] == [first, second]
+    assert versions.aliases() == {"champion": second}
+
+
+def test_files_of_a_version_are_written_again_and_verified(versions, objects, bucket):
+    name = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    with pytest.raises(KeyError, match=rf"{name} has no verdict\.json: materialize"):
+        versions.read_file(name, "verdict.json")
+    former = versions.write_file(name, "verdict.json", b"no")
+    assert former == hashlib.sha256(b"no").hexdigest()
+    assert versions.read_file(name, "verdict.json", former) == b"no"
+    latter = versions.write_file(name, "verdict.json", b"yes")
+    assert versions.read_file(name, "verdict.json") == versions.read_file(name, "verdict.json", latter) == b"yes"
+    with pytest.raises(StorageError, match=rf"verdict\.json is damaged, or is not the one that.*expected was {former}"):
+        versions.read_file(name, "verdict.json", former)
+    objects.upload_file(bucket, f"skin_classifier/{name}/verdict.json", b"Yes")
+    with pytest.raises(StorageError, match=r"verdict\.json is damaged"):
+        versions.read_file(name, "verdict.json")
+    for wrong in ("model.ckpt", "manifest.json", "", "../x", "written/x"):
+        with pytest.raises(ValueError, match="cannot be a file of a version"):
+            versions.write_file(name, wrong, b"x")
+    with pytest.raises(KeyError, match="no model version v20200101_000000"):
+        versions.write_file("v20200101_000000", "verdict.json", b"x")
+    assert versions.list_model_versions() == [name]
+    versions.delete_model_version(name)
+    assert list(objects.list_objects(bucket, f"skin_classifier/{name}")) == []
+
+
+@pytest.mark.parametrize(("change", "is_there"), [(1, True), (2, True), (4, True), (5, False), (7, False), (9, False)])
+def test_a_deletion_killed_anywhere_leaves_a_whole_version_or_none_and_is_ended_by_the_next(tmp_path, change, is_there):
+    store = ObjectStore(tmp_path)
+    store.create_bucket("models")
+    versions = ModelVersions(store, "models")
+    name = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    versions.write_file(name, "verdict.json", b"no")
+    assert killed_at(store, change, "models", "delete", name)
+    assert versions.list_model_versions() == ([name] if is_there else [])
+    if is_there:
+        assert versions.download_model(name) == CHECKPOINT
+        assert versions.read_history(name) == HISTORY
+        assert versions.read_file(name, "verdict.json") == b"no"
+    versions.moves = Moves(store, "models", lease_seconds=0)
+    versions.delete_model_version(name)
+    assert list(store.list_objects("models", f"skin_classifier/{name}")) == []
+    with pytest.raises(KeyError, match=f"no model version {name}"):
+        versions.delete_model_version(name)
 
 
 @pytest.fixture

@@ -112,6 +112,8 @@ def test_of_sixteen_threads_one_wins_and_the_others_name_it(store, bucket):
     assert Moves(store, bucket).history("champion") == [winner]
     assert {error.move for error in errors} == {winner}
     assert all(winner.version in str(error) and winner.by in str(error) for error in errors)
+    other = (winner.number + int(winner.version[-6:])) % 16
+    assert promote(Moves(store, bucket), other, 1).number == 2  # no claim of the fifteen is in its way
 
 
 def test_moves_that_are_tried_until_they_count_all_count_once(store, bucket):
