@@ -21,6 +21,7 @@ from skin_platform.commands import (
     quarantine,
     rebuild,
     review,
+    serve,
     verify,
 )
 from skin_platform.commands.generate import with_default_shares
@@ -84,19 +85,6 @@ def dev(
 
 
 @app.command()
-def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help="default: API_PORT, 8000")] = None) -> None:
-    """Serve the current bundle over HTTP."""
-    from skin_platform.serving.launch import check_port_is_free, current_tag, serve_command, serve_environment
-
-    settings = settings_of(home)
-    tag = current_tag(settings.home.export)
-    port = port or settings.api_port
-    check_port_is_free(settings.api_host, port)
-    print(f"serving {tag} at http://{settings.api_host}:{port} (docs: /docs)", flush=True)
-    os.execve(sys.executable, serve_command(tag, settings.api_host, port), serve_environment(settings.home.root))
-
-
-@app.command()
 def mlflow(home: HomeOption = None, port: Annotated[int, typer.Option(help="port of the MLflow UI")] = 5000) -> None:
     """Open MLflow's UI on the runs of SKIN_HOME."""
     settings = settings_of(home)
@@ -143,6 +131,7 @@ def predict(
             print(shown)
 
 
+app.command()(serve.serve)
 app.command()(ingest.ingest)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(conflicts.conflicts)

@@ -6,8 +6,8 @@ from datetime import UTC
 from typing import Any
 
 from skin_platform.core.datasets import DatasetRow, canonical_manifest, dataset_digest
+from skin_platform.serving.bento_store import bento_folder
 from skin_platform.serving.bundle import provenance_of
-from skin_platform.serving.packing import bento_folder
 from skin_platform.settings import Settings
 from skin_platform.storage.online import OnlineStore
 from skin_platform.storage.stores import Stores

@@ -1,20 +1,26 @@
 """The bundle: the folder inside a bento that holds all that serving needs.
 
-    model.onnx  bundle.json  class_index.json  signature.json  preprocessing.json  calibration.json
-    golden.json  golden/<sha256>.<ext>
+    model.onnx  class_index.json  signature.json  preprocessing.json  calibration.json  golden.json  golden/<sha256>
+    model_card.md  where the version has one
+    bundle.json    where it comes from, and the SHA-256 of every other file
 
-Here: its files, read and written. Not here: inference (``serving.engine``), the bento (``serving.packing``).
+Here: its files, read and written. Not here: inference (``serving.engine``), the bento (``serving.packing``), which version is
+served (``serving.exporting``).
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from skin_platform.core.calibration import Calibration
 from skin_platform.core.preprocessing import Preprocessing
+
+BENTO_NAME = "lesion_classifier"
+CARD = "model_card.md"
+RECORD = "bundle.json"
 
 
 class BundleError(RuntimeError):
@@ -23,7 +29,10 @@ class BundleError(RuntimeError):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a bundle comes from: the chain from its model version to the data and the code."""
+    """Where a bundle comes from: the chain from its model version to the data and the code.
+
+    ``serving_code_sha256`` is of the code packed beside it; ``files`` has the SHA-256 of every file of the bundle but this one.
+    """
 
     model_version: str
     created_at: str
@@ -37,7 +46,13 @@ class Provenance:
     mlflow_run_id: str
     accuracy: float
     macro_f1: float
-    onnx_sha256: str = ""
+    serving_code_sha256: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """The bento's tag: its version is that of the model."""
+        return f"{BENTO_NAME}:{self.model_version}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,7 @@ class GoldenImage:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory; ``model`` is ONNX."""
+    """A bundle in memory; ``model`` is ONNX, ``model_card`` Markdown (empty where the version has none)."""
 
     model: bytes
     labels: tuple[str, ...]
@@ -59,6 +74,7 @@ class Bundle:
     calibration: Calibration
     provenance: Provenance
     golden: tuple[GoldenImage, ...]
+    model_card: str = ""
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -69,50 +85,52 @@ class Bundle:
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> str:
-    """Write the bundle into the empty ``folder``; returns the SHA-256 of ``bundle.json``, which pins the model's."""
+    """Write the bundle into the empty ``folder``; returns the SHA-256 of ``bundle.json``, which pins every other file."""
+    files = {
+        "model.onnx": bundle.model,
+        "class_index.json": _dumped({str(i): label for i, label in enumerate(bundle.labels)}),
+        "signature.json": _dumped(bundle.signature),
+        "preprocessing.json": _dumped(bundle.preprocessing.as_dict()),
+        "calibration.json": _dumped(asdict(bundle.calibration)),
+        "golden.json": _dumped([{"sha256": g.sha256, "probabilities": list(g.probabilities)} for g in bundle.golden]),
+        **({CARD: bundle.model_card.encode()} if bundle.model_card else {}),
+        **{f"golden/{image.sha256}": image.data for image in bundle.golden}}
+    pinned = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    record = _dumped(asdict(replace(bundle.provenance, files=pinned)))
     (folder / "golden").mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(bundle.model)
-    provenance = asdict(bundle.provenance) | {"onnx_sha256": hashlib.sha256(bundle.model).hexdigest()}
-    _write(folder / "class_index.json", {str(i): label for i, label in enumerate(bundle.labels)})
-    _write(folder / "signature.json", bundle.signature)
-    _write(folder / "preprocessing.json", bundle.preprocessing.as_dict())
-    _write(folder / "calibration.json", asdict(bundle.calibration))
-    _write(folder / "golden.json", [{"sha256": g.sha256, "probabilities": list(g.probabilities)} for g in bundle.golden])
-    for image in bundle.golden:
-        (folder / "golden" / image.sha256).write_bytes(image.data)
-    return _write(folder / "bundle.json", provenance)
+    for name, data in (files | {RECORD: record}).items():
+        (folder / name).write_bytes(data)
+    return hashlib.sha256(record).hexdigest()
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """The bundle in ``folder``; raises ``BundleError`` where a file is missing or the model is not the recorded one."""
+    """The bundle in ``folder``; raises ``BundleError`` where a file is missing or not the one that ``bundle.json`` records."""
     try:
-        model = (folder / "model.onnx").read_bytes()
-        provenance = Provenance(**_read(folder / "bundle.json"))
-        index = _read(folder / "class_index.json")
-        golden = tuple(
-            GoldenImage(entry["sha256"], (folder / "golden" / entry["sha256"]).read_bytes(), tuple(entry["probabilities"]))
-            for entry in _read(folder / "golden.json"))
-        bundle = Bundle(model, tuple(index[str(i)] for i in range(len(index))),
-                        Preprocessing.from_dict(_read(folder / "preprocessing.json")),
-                        Calibration(**_read(folder / "calibration.json")), provenance, golden)
+        provenance = Provenance(**provenance_of(folder))
+        files = {name: (folder / name).read_bytes() for name in provenance.files}
+        for name, data in files.items():
+            if hashlib.sha256(data).hexdigest() != provenance.files[name]:
+                raise BundleError(f"{folder / name} is not the file that {RECORD} records")
+        index = json.loads(files["class_index.json"])
+        golden = tuple(GoldenImage(entry["sha256"], files[f"golden/{entry['sha256']}"], tuple(entry["probabilities"]))
+                       for entry in json.loads(files["golden.json"]))
+        return Bundle(files["model.onnx"], tuple(index[str(i)] for i in range(len(index))),
+                      Preprocessing.from_dict(json.loads(files["preprocessing.json"])),
+                      Calibration(**json.loads(files["calibration.json"])), provenance, golden, files.get(CARD, b"").decode())
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} is no usable bundle: {error}") from error
-    if hashlib.sha256(model).hexdigest() != provenance.onnx_sha256:
-        raise BundleError(f"{folder}/model.onnx is not the model that bundle.json records")
-    return bundle
+
+
+def bundle_digest(folder: Path) -> str:
+    """The SHA-256 of ``bundle.json``; raises ``OSError`` where there is none."""
+    return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """``bundle.json`` alone, for those who only trace."""
-    found: dict[str, Any] = _read(folder / "bundle.json")
+    """``bundle.json`` alone, for those who only trace; raises ``OSError`` or ``ValueError`` where it cannot be read."""
+    found: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return found
 
 
-def _write(path: Path, value: dict[str, Any] | Sequence[Any]) -> str:
-    data = json.dumps(value, indent=1, ensure_ascii=False).encode()
-    path.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _dumped(value: dict[str, Any] | Sequence[Any]) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode()

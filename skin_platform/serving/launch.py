@@ -1,4 +1,4 @@
-"""Launching: the service as a process of its own, from the bento of a tag."""
+"""Launching: the service as a process of its own, from the bento of a tag, or from the installed code while there is none."""
 
 import contextlib
 import fcntl
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
-from skin_platform.serving.bundle import provenance_of
-from skin_platform.serving.packing import BENTO_NAME
+from skin_platform.serving.bundle import Provenance, provenance_of
 
+WITHOUT_BUNDLE = "skin_platform.serving.service:LesionService"
 START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
 
 
@@ -27,14 +27,16 @@ class LaunchError(RuntimeError):
 def current_tag(export: Path) -> str:
     """The tag that ``runs/skin5-current`` names; raises ``LaunchError`` where nothing was exported yet."""
     try:
-        return f"{BENTO_NAME}:{provenance_of(export)['model_version']}"
+        return Provenance(**provenance_of(export)).tag
     except FileNotFoundError:
-        raise LaunchError(f"there is no bundle in {export} yet: run `make demo`, or materialize bundles/export") from None
+        raise LaunchError(f"there is no bundle in {export} yet, as nothing has been promoted: run `make demo`, or promote a "
+                          "version with `skin models promote`") from None
 
 
-def serve_command(tag: str, host: str, port: int) -> list[str]:
-    """The command line that serves ``tag``."""
-    return [sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)]
+def serve_command(tag: str | None, home: Path, host: str, port: int) -> list[str]:
+    """The command line that serves ``tag``, or with None says that nothing was promoted."""
+    served = [tag] if tag else [WITHOUT_BUNDLE, "--working-dir", str(home)]
+    return [sys.executable, "-m", "bentoml", "serve", *served, "--host", host, "--port", str(port)]
 
 
 def check_port_is_free(host: str, port: int) -> None:
@@ -82,7 +84,7 @@ def running_service(tag: str, home: Path, host: str, port: int) -> Iterator[str]
     """The base URL of a service that is ready; stopped, with all its processes, at the end."""
     log = home / "serve.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(serve_command(tag, host, port), env=serve_environment(home), stdout=output,
+        process = subprocess.Popen(serve_command(tag, home, host, port), env=serve_environment(home), stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
             url = f"http://{host}:{port}"

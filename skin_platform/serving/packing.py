@@ -1,76 +1,111 @@
-"""Packing: a bundle, and the code that serves it, as a bento in BentoML's store."""
+"""Packing: a bundle, and the code that serves it, as a bento.
 
+Here: what goes into a bento. Not here: where bentos lie and how one takes its place (``serving.bento_store``).
+"""
+
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 
 import skin_platform
-from skin_platform.serving.bundle import Bundle, write_bundle
+from skin_platform.serving.bento_store import PackingError, bento_folder, place_bento
+from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write_bundle
 
+PACKAGE = Path(skin_platform.__file__).parent
 SERVING_CODE = ("__init__.py", "settings.py", "dataset_config.py", "gates_config.py", "core", "serving", "storage/__init__.py",
                 "storage/online.py", "storage/private_files.py")
 REQUIREMENTS = ("bentoml", "fastapi", "python-multipart", "numpy", "pillow", "onnxruntime", "sqlalchemy", "pydantic",
                 "pydantic-settings", "pyyaml")
-BENTO_NAME = "lesion_classifier"
+BUILD_SECONDS = 300  # takes about five; a loaded machine may take ten times that
 
 
-class PackingError(RuntimeError):
-    """BentoML could not build the bento; the message ends with what it said."""
+def pack(bundle: Bundle, bentoml_home: Path, folder: Path) -> tuple[str, str]:
+    """Build a bento of ``bundle`` in the empty ``folder`` and move it into the store; returns its tag and bundle's digest.
 
-
-def pack(bundle: Bundle, bentoml_home: Path) -> tuple[str, str]:
-    """Build a bento of ``bundle`` in the store under ``bentoml_home``; returns its tag and the bundle's digest.
-
-    The build runs in a process of its own: BentoML imports the service from the build folder, not from here.
+    The build runs in a process of its own: BentoML imports the service from the build folder, not from here. Raises
+    ``PackingError``.
     """
-    with tempfile.TemporaryDirectory(prefix="skin-bento-") as folder:
-        stage = Path(folder)
-        _copy_code(stage)
-        digest = write_bundle(bundle, stage / "bundle")
-        requirements = [f"{name}=={version(name)}" for name in REQUIREMENTS]
-        bentofile = {
-            "service": "skin_platform.serving.service:LesionService", "include": ["skin_platform/", "bundle/"],
-            # BentoML's labels hold at most 63 characters; bundle.json has the digests whole
-            "labels": {"dataset": bundle.provenance.dataset_digest[:32],
-                       "checkpoint": bundle.provenance.checkpoint_sha256[:32]},
-            "description": f"Lesion classifier {bundle.provenance.model_version}: {', '.join(bundle.labels)}",
-            "python": {"packages": requirements, "lock_packages": False},
-        }
-        (stage / "bentofile.yaml").write_text(yaml.safe_dump(bentofile, allow_unicode=True), encoding="utf-8")
-        _build(stage, bundle.provenance.model_version, bentoml_home)
-    return f"{BENTO_NAME}:{bundle.provenance.model_version}", digest
+    stage = folder / "stage"
+    _copy_code(stage / PACKAGE.name)
+    code = serving_code_digest(stage / PACKAGE.name)
+    bundle = replace(bundle, provenance=replace(bundle.provenance, serving_code_sha256=code))
+    digest = write_bundle(bundle, stage / "bundle")
+    (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(bundle), allow_unicode=True), encoding="utf-8")
+    _build(stage, bundle.provenance.model_version, folder / "home", folder / "tmp")
+    place_bento(bundle.provenance.tag, folder / "home", bentoml_home)
+    return bundle.provenance.tag, digest
 
 
-def bento_folder(tag: str, bentoml_home: Path) -> Path:
-    """Where the bento of ``tag`` lies; raises ``PackingError`` where it does not."""
-    name, _, bento_version = tag.partition(":")
-    folder = bentoml_home / "bentos" / name / bento_version
-    if not folder.is_dir():
-        raise PackingError(f"there is no bento {tag} in {bentoml_home}: materialize bundles/lesion_classifier")
-    return folder
+def packed_bundle(tag: str, bentoml_home: Path) -> Bundle:
+    """The bundle in the bento of ``tag``, which is whole and of the serving code in force.
+
+    Raises ``PackingError`` where there is none, or of other code; ``BundleError`` where it is damaged.
+    """
+    source = bento_folder(tag, bentoml_home) / "src"
+    bundle = read_bundle(source / "bundle")
+    try:
+        packed = serving_code_digest(source / PACKAGE.name)
+    except OSError as error:
+        raise BundleError(f"the bento {tag} is damaged: {error}") from error
+    if {packed, bundle.provenance.serving_code_sha256} != {serving_code_digest(PACKAGE)}:
+        raise PackingError(f"the bento {tag} is of other serving code than this")
+    return bundle
 
 
-def _copy_code(stage: Path) -> None:
-    package = Path(skin_platform.__file__).parent
+def serving_code_digest(package: Path) -> str:
+    """SHA-256 of the serving code in the folder of the package, and of the packages (as installed here) that it needs."""
+    digest = hashlib.sha256("\n".join(_requirements()).encode())
+    for path in sorted(_code_files(package)):
+        digest.update(f"\n{path.relative_to(package).as_posix()}\n{hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def _code_files(package: Path) -> Iterator[Path]:
     for name in SERVING_CODE:
-        source, target = package / name, stage / "skin_platform" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
+        found = package / name
+        yield from (path for path in found.rglob("*") if path.is_file() and "__pycache__" not in path.parts) \
+            if found.is_dir() else (found,)
 
 
-def _build(stage: Path, bento_version: str, bentoml_home: Path) -> None:
+def _copy_code(target: Path) -> None:
+    for source in _code_files(PACKAGE):
+        copied = target / source.relative_to(PACKAGE)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, copied)
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={version(name)}" for name in REQUIREMENTS]
+
+
+def _bentofile(bundle: Bundle) -> dict[str, object]:
+    return {
+        "service": "skin_platform.serving.service:LesionService", "include": ["skin_platform/", "bundle/"],
+        # BentoML's labels hold at most 63 characters; bundle.json has the digests whole
+        "labels": {"dataset": bundle.provenance.dataset_digest[:32], "checkpoint": bundle.provenance.checkpoint_sha256[:32]},
+        "description": f"Lesion classifier {bundle.provenance.model_version}: {', '.join(bundle.labels)}",
+        "python": {"packages": _requirements(), "lock_packages": False},
+    }
+
+
+def _build(stage: Path, bento_version: str, bentoml_home: Path, temporary: Path) -> None:
     command = [sys.executable, "-m", "bentoml", "build", "--version", bento_version, str(stage)]
-    environment = {**os.environ, "BENTOML_HOME": str(bentoml_home), "BENTOML_DO_NOT_TRACK": "True"}
-    bentoml_home.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(command, cwd=stage, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    for folder in (bentoml_home, temporary):
+        folder.mkdir(parents=True)
+    environment = {**os.environ, "BENTOML_HOME": str(bentoml_home), "BENTOML_DO_NOT_TRACK": "True", "TMPDIR": str(temporary)}
+    try:
+        done = subprocess.run(command, cwd=stage, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS,
+                              check=False)
+    except subprocess.TimeoutExpired:
+        raise PackingError(f"bentoml build did not end within {BUILD_SECONDS} s: try again when the machine has less to do") \
+            from None
     if done.returncode != 0:
         raise PackingError(f"bentoml build failed: {(done.stderr or done.stdout).strip()[-1500:]}")

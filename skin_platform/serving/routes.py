@@ -1,11 +1,10 @@
 """The routes: what the service answers over HTTP, and the one shape of its errors.
 
-Here: FastAPI routes over an ``Engine``. Not here: liveness, readiness and metrics (BentoML's, ``serving.service``).
+Here: the predictions. Not here: what the service says of itself (``serving.status``), which engine answers (``serving.desk``).
 """
 
 import hmac
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,8 +14,9 @@ from fastapi.responses import JSONResponse
 
 from skin_platform.core.answers import top_k_predictions
 from skin_platform.core.images import ImageFacts, Limits, Refusal, admit_image
+from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.engine import Engine, Scored
-from skin_platform.storage.online import PredictionWriter
+from skin_platform.serving.status import health, model_status
 
 NOTICE = "Research software, not a medical device: no diagnosis may rest on this answer."
 MAX_BATCH_IMAGES = 64  # in one request of /predict/batch; 64 images of 50 MB are already more than a proxy lets through
@@ -31,26 +31,15 @@ class RouteError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What the routes work with: the engine, why it is not ready (None: it is), the writer, limits and key."""
-
-    engine: Engine
-    fault: str | None
-    bundle_tag: str
-    writer: PredictionWriter
-    limits: Limits
-    api_key: str
-
-
 def build_app() -> FastAPI:
     """The application; ``app.state.desk`` is set before the first request."""
     app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}",
                   docs_url="/docs", openapi_url="/openapi.json")
     app.add_exception_handler(RouteError, _answer_route_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    app.add_api_route("/predict", predict, methods=["POST"], dependencies=[Depends(require_key)])
-    app.add_api_route("/predict/batch", predict_batch, methods=["POST"], dependencies=[Depends(require_key)])
+    asked = [Depends(require_key), Depends(require_engine)]
+    app.add_api_route("/predict", predict, methods=["POST"], dependencies=asked)
+    app.add_api_route("/predict/batch", predict_batch, methods=["POST"], dependencies=asked)
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/model-status", model_status, methods=["GET"])
     return app
@@ -58,10 +47,18 @@ def build_app() -> FastAPI:
 
 def require_key(request: Request) -> None:
     """Refuse without the bearer key, where one is configured."""
-    expected = _desk(request).api_key
+    expected = desk_of(request).api_key
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if expected and not hmac.compare_digest(given.encode(), expected.encode()):
         raise RouteError(401, "unauthorized", "send the header 'Authorization: Bearer <API_KEY>'")
+
+
+def require_engine(request: Request) -> None:
+    """Refuse where nothing may answer, with the reason; what answers now answers the whole request."""
+    current = desk_of(request).current
+    if current.engine is None or current.fault is not None:
+        raise RouteError(503, current.code, str(current.fault))
+    request.state.engine = current.engine
 
 
 def predict(
@@ -69,12 +66,12 @@ def predict(
     top_k: Annotated[int, Query(ge=1, description="how many labels, best first")] = 3,
 ) -> dict[str, Any]:
     """Label, probabilities, prediction set or abstention, and where the answer comes from."""
-    desk = _ready_desk(request)
+    desk, engine = desk_of(request), _engine(request)
     judged = _judged(image, desk.limits)
     if isinstance(judged, RouteError):
         raise judged
     data, facts = judged
-    return _answer(desk, facts, desk.engine.score([data])[0], top_k, _request_id(request))
+    return _answer(desk, engine, facts, engine.score([data])[0], top_k, _request_id(request))
 
 
 def predict_batch(
@@ -82,48 +79,26 @@ def predict_batch(
     top_k: Annotated[int, Query(ge=1, description="how many labels, best first")] = 3,
 ) -> dict[str, Any]:
     """An answer or an error for each image, in order."""
-    desk = _ready_desk(request)
+    desk, engine = desk_of(request), _engine(request)
     if len(images) > MAX_BATCH_IMAGES:
         raise RouteError(413, "too_many_images", f"{len(images)} images; send at most {MAX_BATCH_IMAGES} at once")
     judged = [_judged(upload, desk.limits) for upload in images]
     good = [item for item in judged if not isinstance(item, RouteError)]
-    scores = iter(desk.engine.score([data for data, _ in good]) if good else [])
+    scores = iter(engine.score([data for data, _ in good]) if good else [])
     answers = [
         {"code": item.code, "message": item.message} if isinstance(item, RouteError)
-        else _answer(desk, item[1], next(scores), top_k, _request_id(request))
+        else _answer(desk, engine, item[1], next(scores), top_k, _request_id(request))
         for item in judged
     ]
     return {"predictions": answers, "request_id": _request_id(request)}
 
 
-def health(request: Request) -> dict[str, Any]:
-    """Whether the service runs and may be asked."""
-    desk = _desk(request)
-    return {"status": "ok" if desk.fault is None else "not ready", "reason": desk.fault,
-            "model_version": desk.engine.bundle.provenance.model_version, "predictions_to_store": desk.writer.pending}
-
-
-def model_status(request: Request) -> dict[str, Any]:
-    """Which model answers, how good and how old it is, and what it was trained on."""
-    desk = _desk(request)
-    provenance = desk.engine.bundle.provenance
-    age = datetime.now(UTC) - datetime.fromisoformat(provenance.created_at)
-    return {
-        "model_version": provenance.model_version, "bundle": desk.bundle_tag, "created_at": provenance.created_at,
-        "age_days": round(age.total_seconds() / 86400, 3), "labels": list(desk.engine.bundle.labels),
-        "metrics": {"accuracy": provenance.accuracy, "macro_f1": provenance.macro_f1},
-        "dataset_digest": provenance.dataset_digest, "dataset_images": provenance.dataset_images,
-        "checkpoint_sha256": provenance.checkpoint_sha256, "code_version": provenance.code_version,
-        "ready": desk.fault is None, "drift": "not measured",
-    }
-
-
-def _answer(desk: Desk, facts: ImageFacts, scored: Scored, top_k: int, request_id: str) -> dict[str, Any]:
+def _answer(desk: Desk, engine: Engine, facts: ImageFacts, scored: Scored, top_k: int, request_id: str) -> dict[str, Any]:
     """The body for one scored image; hands the prediction to the online store."""
-    provenance = desk.engine.bundle.provenance
+    provenance = engine.bundle.provenance
     best = top_k_predictions(scored.probabilities, min(top_k, len(scored.probabilities)))
     prediction_id = str(uuid.uuid4())
-    origin = {"bundle": desk.bundle_tag, "model_version": provenance.model_version,
+    origin = {"bundle": provenance.tag, "model_version": provenance.model_version,
               "checkpoint_sha256": provenance.checkpoint_sha256, "dataset_digest": provenance.dataset_digest}
     desk.writer.add({
         "prediction_id": prediction_id, "predicted_at": datetime.now(UTC), "image_sha256": facts.sha256,
@@ -132,22 +107,15 @@ def _answer(desk: Desk, facts: ImageFacts, scored: Scored, top_k: int, request_i
         "prediction_id": prediction_id, "label": best[0][0], "probability": best[0][1],
         "top_k": [{"label": label, "probability": probability} for label, probability in best],
         "prediction_set": {"labels": list(scored.prediction_set.labels),
-                           "coverage": desk.engine.bundle.calibration.coverage},
+                           "coverage": engine.bundle.calibration.coverage},
         "abstained": scored.prediction_set.abstained, "abstained_reason": scored.prediction_set.reason,
         **origin, "request_id": request_id, "notice": NOTICE,
     }
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-def _ready_desk(request: Request) -> Desk:
-    desk = _desk(request)
-    if desk.fault is not None:
-        raise RouteError(503, "not_ready", desk.fault)
-    return desk
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.state.engine
+    return engine
 
 
 def _judged(upload: UploadFile, limits: Limits) -> tuple[bytes, ImageFacts] | RouteError:

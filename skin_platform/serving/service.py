@@ -1,23 +1,25 @@
 """The service: a bundle behind HTTP, as BentoML runs it (``bentoml serve <tag>``).
 
-Here: start, readiness, stop. Not here: the routes (``serving.routes``), inference (``serving.engine``).
+Here: start, readiness, stop; without a bundle where nothing has been promoted yet. Not here: the routes (``serving.routes``),
+which engine answers (``serving.desk``).
 """
 
 import logging
 from pathlib import Path
 
 import bentoml
+from fastapi import HTTPException
 
 from skin_platform.core.images import Limits
-from skin_platform.serving.bundle import read_bundle
-from skin_platform.serving.engine import Engine
-from skin_platform.serving.routes import Desk, build_app
-from skin_platform.settings import load_settings
+from skin_platform.serving.bundle import BENTO_NAME
+from skin_platform.serving.desk import Current, Desk, nobody, taken_up
+from skin_platform.serving.routes import build_app
+from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.online import OnlineStore, PredictionWriter
 
 logger = logging.getLogger("bentoml.skin_platform")
-BENTO_NAME = "lesion_classifier"
-BUNDLE_IN_BENTO = Path(__file__).resolve().parents[2] / "bundle"
+SOURCE = Path(__file__).resolve().parents[2]  # of a bento, or where the package is installed
+BUNDLE_IN_BENTO = SOURCE / "bundle"
 app = build_app()
 
 
@@ -28,24 +30,34 @@ class LesionService:
 
     def __init__(self) -> None:
         settings = load_settings()
-        engine = Engine(read_bundle(settings.skin_bundle or BUNDLE_IN_BENTO))
-        self._fault = engine.golden_fault()
+        current = _found(settings)
         self._store = OnlineStore(settings.online_url)
         self._writer = PredictionWriter(self._store)
-        provenance = engine.bundle.provenance
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
-        app.state.desk = Desk(engine, self._fault, f"{BENTO_NAME}:{provenance.model_version}", self._writer, limits,
-                              settings.api_key.get_secret_value())
-        if self._fault:
-            logger.error("not ready: %s", self._fault)
+        self._desk = Desk(current, self._writer, limits, settings.api_key.get_secret_value(), settings.home.export)
+        app.state.desk = self._desk
+        if current.fault:
+            logger.error("not ready: %s", current.fault)
         else:
-            logger.info("ready: model %s, dataset %s", provenance.model_version, provenance.dataset_digest[:12])
+            logger.info("ready: model %s", current.version)
 
-    def __is_ready__(self) -> bool:
-        return self._fault is None
+    async def __is_ready__(self) -> bool:
+        """Whether there is an engine that may answer; BentoML tells the reason of a refusal as it is raised."""
+        fault = self._desk.current.fault
+        if fault is not None:
+            raise HTTPException(503, fault)
+        return True
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Write the predictions that wait."""
         self._writer.close()
         self._store.dispose()
+
+
+def _found(settings: Settings) -> Current:
+    """What answers at the start: the bundle that was configured, or the bento's own; installed code alone has none."""
+    in_bento = (SOURCE.parent / "bento.yaml").is_file()
+    if settings.skin_bundle is None and not in_bento:
+        return nobody()
+    return taken_up(settings.skin_bundle or BUNDLE_IN_BENTO)

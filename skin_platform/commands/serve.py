@@ -1,0 +1,59 @@
+"""`skin serve`: the champion's bundle over HTTP, or the reason that there is none."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skin_platform.commands.options import HomeOption, settings_of
+
+if TYPE_CHECKING:
+    from skin_platform.serving.exporting import Promotion
+    from skin_platform.settings import Settings
+
+
+def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help="default: API_PORT, 8000")] = None) -> None:
+    """Serve the champion's bundle over HTTP; before the first promotion the service says that there is none."""
+    from skin_platform.serving.desk import NO_CHAMPION
+    from skin_platform.serving.exporting import read_promotion
+    from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
+    from skin_platform.storage.stores import prepare_home
+
+    settings = settings_of(home)
+    prepare_home(settings)
+    port = port or settings.api_port
+    check_port_is_free(settings.api_host, port)
+    tag, url = _champions_tag(settings), f"http://{settings.api_host}:{port}"
+    promotion = read_promotion(settings.home.export)
+    if tag is None or promotion is None:
+        print(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)", flush=True)
+    else:
+        print(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion, settings.performance_threshold)}", flush=True)
+    command = serve_command(tag, settings.home.root, settings.api_host, port)
+    os.execve(sys.executable, command, serve_environment(settings.home.root))
+
+
+def _champions_tag(settings: "Settings") -> str | None:
+    """The bento of the champion, brought here; where the object store does not answer, the one that was exported last."""
+    from skin_platform.defs.bundling import export_champion
+    from skin_platform.serving.launch import current_tag
+    from skin_platform.storage.faults import StorageError
+    from skin_platform.storage.stores import Stores
+
+    try:
+        found = export_champion(Stores(settings))
+        return current_tag(settings.home.export) if found else None
+    except StorageError as error:
+        tag = current_tag(settings.home.export)
+        print(f"warning: {error} — serving {tag}, which is on this machine; whether it is the champion still is not known",
+              file=sys.stderr, flush=True)
+        return tag
+
+
+def _how(promotion: "Promotion", threshold: float) -> str:
+    """Since when the version answers, by whose doing; what is not as it should be in capitals."""
+    kind = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "rolled back to"}[promotion.kind]
+    lowered = promotion.floor is not None and promotion.floor < threshold
+    floor = f", UNDER A FLOOR LOWERED TO {promotion.floor:g} (PERFORMANCE_THRESHOLD is {threshold:g})" if lowered else ""
+    return f"champion since {promotion.at}, {kind} by {promotion.by}: {promotion.why}{floor}"
