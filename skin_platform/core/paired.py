@@ -3,8 +3,8 @@
 Here: differences of scores and their bounds. Not here: what follows from them (``core.gates``).
 
 Both models answer each drawn sample (the cluster bootstrap, Field & Welsh 2007), so that what is hard for both cancels out.
-Where few images tell the two apart, samples spread too little: the bounds of a share are then those with two images more, on
-which the two disagree, one each way (Agresti & Min 2005).
+Where few images tell the two apart, samples spread too little: the bounds are then those with two groups more, in which the two
+disagree, one each way (Agresti & Min 2005).
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.intervals import (
     Interval,
-    accuracy_of,
     balanced_accuracy_of,
     macro_f1_of,
-    recalls_of,
     resampled_sums,
 )
 
@@ -65,38 +63,61 @@ def paired_difference(
     refuse_other_rows(candidate, champion)
     if within is not None:
         candidate, champion = candidate.only(within), champion.only(within)
-    labels = tuple(dict.fromkeys((*candidate.labels, *champion.labels)))
     if metric == "recall":
         meant = candidate.truth == (candidate.labels.index(label) if label in candidate.labels else -1)
         if not meant.any():
             raise ValueError(f"there is no image of '{label}' to compare the recall on")
         candidate, champion = candidate.only(meant), champion.only(meant)
-    size = len(labels) ** 2
-    cells = np.concatenate([_cells(candidate, labels), _cells(champion, labels)], axis=1)
-    drawn = resampled_sums(cells, candidate.groups, seed=seed)
-    ours, theirs = (float(_score(metric, cells[:, part].sum(0, dtype=np.float64)[None], len(labels))[0])
-                    for part in (slice(None, size), slice(size, None)))
-    replicates = _score(metric, drawn[:, :size], len(labels)) - _score(metric, drawn[:, size:], len(labels))
-    groups = len(set(candidate.groups))
+    (ours, theirs), replicates = (_shares if metric in SHARES else _scores)(candidate, champion, metric, seed)
+    groups, weight = len(set(candidate.groups)), 1.0 if metric in SHARES else _weight(candidate)
 
     def bounds(one_sided: float) -> tuple[float, float]:
-        return _bounds(ours - theirs, replicates, one_sided, groups if metric in SHARES else None)
+        return _bounds(ours - theirs, replicates, one_sided, groups, weight)
 
     return PairedDifference(
         f"recall of {label}" if metric == "recall" else metric, candidate.n, groups, ours, theirs, ours - theirs,
         *bounds(level), level, Interval(*bounds(0.025)))
 
 
+def _shares(
+    candidate: Evidence, champion: Evidence, metric: Metric, seed: int
+) -> tuple[tuple[float, float], NDArray[np.float64]]:
+    """The two shares of right answers, and the replicates (B,) of their difference."""
+    columns = np.stack([candidate.right, champion.right, np.ones(candidate.n, dtype=bool)], axis=1)
+    sums = resampled_sums(columns, candidate.groups, seed=seed)
+    return (float(candidate.right.mean()), float(champion.right.mean())), (sums[:, 0] - sums[:, 1]) / sums[:, 2]
+
+
+def _scores(
+    candidate: Evidence, champion: Evidence, metric: Metric, seed: int
+) -> tuple[tuple[float, float], NDArray[np.float64]]:
+    """The two scores that rest on the whole confusion matrix, and the replicates (B,) of their difference."""
+    labels = tuple(dict.fromkeys((*candidate.labels, *champion.labels)))
+    of = balanced_accuracy_of if metric == "balanced_accuracy" else macro_f1_of
+    cells = np.concatenate([_cells(candidate, labels), _cells(champion, labels)], axis=1)
+    both = (cells.sum(axis=0, dtype=np.float64)[None], resampled_sums(cells, candidate.groups, seed=seed))
+    value, drawn = (of(counts.reshape(-1, 2, len(labels), len(labels))) for counts in both)
+    return (float(value[0, 0]), float(value[0, 1])), drawn[:, 0] - drawn[:, 1]
+
+
 def _bounds(
-    difference: float, replicates: NDArray[np.float64], level: float, groups: int | None
+    difference: float, replicates: NDArray[np.float64], level: float, groups: int, weight: float
 ) -> tuple[float, float]:
-    """Percentile bounds, each beyond which ``level`` of the replicates lie; of a share no nearer than with two more groups."""
+    """Percentile bounds, each beyond which ``level`` of the replicates lie, and no nearer than with two more groups.
+
+    ``weight`` is the square of what one of them moves the score by, as a multiple of 1 / ``groups``.
+    """
     low, high = np.quantile(replicates, [level, 1 - level])
-    if groups is None:
-        return float(low), float(high)
     centre = difference * groups / (groups + 2)
-    half = -NormalDist().inv_cdf(level) * np.sqrt(groups**2 * replicates.var() + 2) / (groups + 2)
+    half = -NormalDist().inv_cdf(level) * np.sqrt(groups**2 * replicates.var() + 2 * weight) / (groups + 2)
     return float(min(low, centre - half)), float(max(high, centre + half))
+
+
+def _weight(evidence: Evidence) -> float:
+    """The mean square of what an image moves a mean over labels by: 1 / (labels * images of its label), times their number."""
+    support = np.bincount(evidence.truth)
+    support = support[support > 0]
+    return float(evidence.n / len(support) ** 2 * (1 / support).sum())
 
 
 def refuse_other_rows(candidate: Evidence, champion: Evidence) -> None:
@@ -117,13 +138,3 @@ def _cells(evidence: Evidence, labels: Sequence[str]) -> NDArray[np.bool_]:
     cell = place[evidence.truth] * len(labels) + place[evidence.predicted]
     found: NDArray[np.bool_] = cell[:, None] == np.arange(len(labels) ** 2)
     return found
-
-
-def _score(metric: Metric, counts: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
-    """The scores (B,) of confusion counts (B, C*C)."""
-    confusion = counts.reshape(-1, classes, classes)
-    if metric == "recall":  # of the only label that there is
-        recall: NDArray[np.float64] = np.nanmax(recalls_of(confusion), axis=1)
-        return recall
-    of = {"accuracy": accuracy_of, "balanced_accuracy": balanced_accuracy_of, "macro_f1": macro_f1_of}[metric]
-    return of(confusion)

@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skin_platform.core.conformal import coverage_interval
 from skin_platform.core.evidence import Evidence
-from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_interval, wilson
+from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_interval, wilson_by_spread
 
 NOT_GIVEN = "(not given)"
 Standing = Literal["judged", "too few to judge", "not given", "nothing to compare with"]
@@ -76,19 +75,21 @@ def values_of(evidence: Evidence, attribute: str) -> NDArray[np.str_]:
     return np.array([value.strip().lower() for value in evidence.attributes[attribute]])
 
 
+def standings(evidence: Evidence, attribute: str, fewest: int) -> dict[str, Standing]:
+    """Whether each value of the attribute can be judged, which needs ``fewest`` images of it and of another value."""
+    values = values_of(evidence, attribute).tolist()
+    counts = {value: values.count(value) for value in sorted(set(values), key=_order)}
+    enough = sum(count >= fewest for value, count in counts.items() if value)
+    return {value: "not given" if not value else "too few to judge" if count < fewest
+            else "judged" if enough > 1 else "nothing to compare with" for value, count in counts.items()}
+
+
 def subgroup_table(evidence: Evidence, by: Sequence[str], fewest: int, level: float = 0.95) -> tuple[Subgroup, ...]:
-    """Every value of the attributes ``by``; one with under ``fewest`` images, or with fewer beside it, is not judged."""
-    found = []
-    for attribute in by:
-        values = values_of(evidence, attribute)
-        counts = {value: int((values == value).sum()) for value in sorted(set(values.tolist()), key=_order)}
-        enough = sum(count >= fewest for value, count in counts.items() if value)
-        for value, count in counts.items():
-            standing: Standing = (
-                "not given" if not value else "too few to judge" if count < fewest
-                else "judged" if enough > 1 else "nothing to compare with")
-            found.append(_subgroup(evidence, values == value, attribute, value or NOT_GIVEN, standing, level))
-    return tuple(found)
+    """Every value of the attributes ``by``; one with under ``fewest`` images, or with fewer beside it, is not judged.
+
+    Raises ``ValueError`` for an attribute that the evidence lacks.
+    """
+    return tuple(item for attribute in by for item in _of_attribute(evidence, attribute, fewest, level))
 
 
 def _order(value: str) -> tuple[bool, bool, str]:
@@ -96,49 +97,86 @@ def _order(value: str) -> tuple[bool, bool, str]:
     return (not value, not value.startswith("under "), value)
 
 
-def _subgroup(
-    evidence: Evidence, inside: NDArray[np.bool_], attribute: str, value: str, standing: Standing, level: float
+def _of_attribute(evidence: Evidence, attribute: str, fewest: int, level: float) -> list[Subgroup]:
+    """The values of one attribute, with intervals from the same draws of groups."""
+    classes, values = len(evidence.labels), values_of(evidence, attribute)
+    found = standings(evidence, attribute, fewest)
+    masks = [values == value for value in found]
+    images = evidence.truth[:, None] == np.arange(classes)
+    counted = np.concatenate([images & evidence.right[:, None], images, evidence.covered[:, None]], axis=1)
+    columns = np.concatenate([counted, *(counted & mask[:, None] for mask in masks)], axis=1)
+    width = counted.shape[1]
+    both = (columns.sum(axis=0, dtype=np.float64)[None], resampled_sums(columns, evidence.groups))
+    rows = []
+    for place, (value, standing) in enumerate(found.items()):
+        actual, drawn = (_Counts.of(sums[:, :width], sums[:, (place + 1) * width:(place + 2) * width]) for sums in both)
+        rows.append(_row(evidence, masks[place], (attribute, value or NOT_GIVEN, standing), actual, drawn, level))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Right answers, images (B, C) by label and covered images (B,) of a subgroup; right answers and images of all others."""
+
+    right: NDArray[np.float64]
+    images: NDArray[np.float64]
+    covered: NDArray[np.float64]
+    other_right: NDArray[np.float64]
+    other_images: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, everyone: NDArray[np.float64], inside: NDArray[np.float64]) -> "_Counts":
+        classes = everyone.shape[1] // 2
+        (right, images), (all_right, all_images) = (
+            (sums[:, :classes], sums[:, classes:2 * classes]) for sums in (inside, everyone))
+        return cls(right, images, inside[:, -1], all_right - right, all_images - images)
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        return ratio(self.right.sum(1), self.images.sum(1))
+
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """The accuracy (B,) of the subgroup's mix of labels with the others' recalls, of labels that they have."""
+        return ratio((np.where(self.comparable, ratio(self.other_right, self.other_images), 0.0) * self.images).sum(1),
+                     (self.images * self.comparable).sum(1))
+
+    @property
+    def comparable_accuracy(self) -> NDArray[np.float64]:
+        """The accuracy (B,) on those labels."""
+        return ratio((self.right * self.comparable).sum(1), (self.images * self.comparable).sum(1))
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        return self.other_images > 0
+
+
+def _row(
+    evidence: Evidence, inside: NDArray[np.bool_], named: tuple[str, str, Standing], actual: _Counts, drawn: _Counts,
+    level: float,
 ) -> Subgroup:
-    names, right, covered = np.asarray(evidence.groups), evidence.right[inside], evidence.covered[inside]
-    within = names[inside]
-    sums = resampled_sums(np.stack([right, np.ones(len(right), dtype=bool)], axis=1), within)
-    groups = len(set(within.tolist()))
-    expected, gap, gap_interval = _gap(evidence, inside, level)
+    n, groups = int(inside.sum()), _groups(evidence, inside)
+    hits, covered = int(actual.right.sum()), int(actual.covered[0])
+    expected, gap, gap_interval = _gap(evidence, inside, actual, drawn, level)
     return Subgroup(
-        attribute, value, len(right), groups, standing, float(right.mean()),
-        share_interval(int(right.sum()), len(right), ratio(sums[:, 0], sums[:, 1]), groups, level), expected, gap, gap_interval,
-        float(covered.mean()), coverage_interval(evidence, inside, level))
+        *named[:2], n, groups, named[2], hits / n, share_interval(hits, n, drawn.accuracy, groups, level), expected, gap,
+        gap_interval, covered / n,
+        share_interval(covered, n, ratio(drawn.covered, drawn.images.sum(1)), groups, level))
 
 
 def _gap(
-    evidence: Evidence, inside: NDArray[np.bool_], level: float
+    evidence: Evidence, inside: NDArray[np.bool_], actual: _Counts, drawn: _Counts, level: float
 ) -> tuple[float | None, float | None, Interval | None]:
     """Expected accuracy, accuracy minus that, and its interval, over the labels that other images have, too."""
-    classes = len(evidence.labels)
-    comparable = np.bincount(evidence.truth[~inside], minlength=classes) > 0
-    if not comparable[evidence.truth[inside]].any():
+    expected, accuracy = float(actual.expected[0]), float(actual.comparable_accuracy[0])
+    if math.isnan(expected):
         return None, None, None
-    label = (evidence.truth[:, None] == np.arange(classes)) & comparable
-    right = label & evidence.right[:, None]
-    columns = np.concatenate([part & side[:, None] for side in (inside, ~inside) for part in (right, label)], axis=1)
-    (expected,), (accuracy,) = _standardised(columns.sum(0, dtype=np.float64)[None], classes)
-    expecteds, accuracies = _standardised(resampled_sums(columns, evidence.groups), classes)
-    counted = inside & comparable[evidence.truth]
-    of_groups = len({evidence.groups[i] for i in np.flatnonzero(counted).tolist()})
-    here = share_interval(int(evidence.right[counted].sum()), int(counted.sum()), accuracies, of_groups, level)
-    variance = float(np.nanvar(expecteds))
-    others = len({evidence.groups[i] for i in np.flatnonzero(~inside).tolist()})
-    there = wilson(expected, expected * (1 - expected) / variance if variance > 0 else others, level)
-    assert here is not None  # an image is counted
-    return float(expected), float(accuracy - expected), Interval(
-        float(accuracy - expected - math.hypot(accuracy - here.low, there.high - expected)),
-        float(accuracy - expected + math.hypot(here.high - accuracy, expected - there.low)), level)
+    here = wilson_by_spread(accuracy, drawn.comparable_accuracy, _groups(evidence, inside), level, most=int(inside.sum()))
+    there = wilson_by_spread(expected, drawn.expected, _groups(evidence, ~inside), level)
+    gap = accuracy - expected
+    return expected, gap, Interval(gap - math.hypot(accuracy - here.low, there.high - expected),
+                                   gap + math.hypot(here.high - accuracy, expected - there.low), level)
 
 
-def _standardised(sums: NDArray[np.float64], classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected and actual accuracy (B,) from right answers and images by label, inside and outside (B, 4*C)."""
-    right_in, n_in, right_out, n_out = (sums[:, part * classes:(part + 1) * classes] for part in range(4))
-    shared = n_out > 0  # in a replicate without such an image outside, those inside do not count
-    recalls = np.where(shared, ratio(right_out, n_out), 0.0)
-    n = (n_in * shared).sum(1)
-    return ratio((n_in * recalls).sum(1), n), ratio((right_in * shared).sum(1), n)
+def _groups(evidence: Evidence, mask: NDArray[np.bool_]) -> int:
+    return len({evidence.groups[i] for i in np.flatnonzero(mask).tolist()})

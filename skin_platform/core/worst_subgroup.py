@@ -13,7 +13,7 @@ from skin_platform.core.evidence import Evidence
 from skin_platform.core.findings import Finding, joined
 from skin_platform.core.gate_rules import SubgroupRules
 from skin_platform.core.paired import paired_difference
-from skin_platform.core.subgroups import Subgroup, subgroup_table, values_of
+from skin_platform.core.subgroups import Subgroup, standings, subgroup_table, values_of
 
 
 def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: SubgroupRules, level: float) -> Finding:
@@ -21,12 +21,12 @@ def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: Subg
 
     Too few where none could be judged; where some could not, they are named, and under the policy ``refuse`` it is too few.
     """
-    table = subgroup_table(evidence, rules.by, rules.fewest)
+    tested = sum(standing == "judged" for by in rules.by for standing in standings(evidence, by, rules.fewest).values())
+    corrected = level / max(1, tested)
+    table = subgroup_table(evidence, rules.by, rules.fewest, 1 - 2 * corrected)
     judged = [item for item in table if item.standing == "judged"]
     few = [item for item in table if item.standing == "too few to judge"]
-    corrected = level / max(1, len(judged))
-    narrow = {item.name: item for item in subgroup_table(evidence, rules.by, rules.fewest, 1 - 2 * corrected)} if judged else {}
-    faults = {item.name: _faults(evidence, champion, narrow[item.name], rules, corrected) for item in judged}
+    faults = {item.name: _faults(evidence, champion, item, rules, corrected) for item in judged}
     failed = [f"{item.name} (n = {item.n}): {' and '.join(faults[item.name])}" for item in judged if faults[item.name]]
     figures = {"level": corrected, "subgroups": [
         asdict(item) | {"verdict": "failed" if faults.get(item.name) else "passed" if item in judged
