@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from skin_platform.serving.bundle import Provenance, provenance_of
+from skin_platform.serving.bundle import BENTO_NAME, provenance_of
 
 WITHOUT_BUNDLE = "skin_platform.serving.service:LesionService"
 START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
@@ -24,13 +24,21 @@ class LaunchError(RuntimeError):
     """The service does not come up; the message ends with what it printed last."""
 
 
-def current_tag(export: Path) -> str:
-    """The tag that ``runs/skin5-current`` names; raises ``LaunchError`` where nothing was exported yet."""
+def exported_version(export: Path) -> str | None:
+    """The model version whose bundle ``export`` (``runs/skin5-current``) names; None where it names none."""
     try:
-        return Provenance(**provenance_of(export)).tag
-    except FileNotFoundError:
+        return str(provenance_of(export)["model_version"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def current_tag(export: Path) -> str:
+    """The tag of the bento that ``export`` names; raises ``LaunchError`` where nothing was exported yet."""
+    version = exported_version(export)
+    if version is None:
         raise LaunchError(f"there is no bundle in {export} yet, as nothing has been promoted: run `make demo`, or promote a "
-                          "version with `skin models promote`") from None
+                          "version with `skin models promote`")
+    return f"{BENTO_NAME}:{version}"
 
 
 def serve_command(tag: str | None, home: Path, host: str, port: int) -> list[str]:

@@ -8,7 +8,7 @@ import dagster as dg
 from skin_platform.core.references import BundleReference, ModelVersionReference
 from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champion
 from skin_platform.defs.resources import StoresResource
-from skin_platform.serving.bento_store import PackingError, bento_folder
+from skin_platform.serving.bento_store import bento_folder
 from skin_platform.serving.bundle import read_bundle
 from skin_platform.serving.exporting import read_promotion
 
@@ -26,8 +26,6 @@ def lesion_classifier(
         reference = ensure_bundle(registered.version, opened)
     except BundleFault as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    except PackingError as error:
-        raise dg.Failure(str(error)) from error
     bundle = read_bundle(bento_folder(reference.tag, opened.settings.home.bentoml) / "src" / "bundle")
     provenance = bundle.provenance
     context.log.info("%s holds model version %s", reference.tag, reference.version)
