@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -97,11 +98,20 @@ def test_a_move_says_who_and_why(changed, tmp_path):
     assert promote(moves, 1, 0).number == 1
 
 
+class Hesitating(ObjectStore):
+    """Leaves time between the question whether there is an object and the upload: enough, where a store knows no conditions."""
+
+    def object_exists(self, bucket, key):
+        found = super().object_exists(bucket, key)
+        time.sleep(0.1)
+        return found
+
+
 def test_of_sixteen_threads_one_wins_and_the_others_name_it(store, bucket):
     barrier = threading.Barrier(16)
 
     def race(number):
-        moves = Moves(reopened(store.address), bucket)
+        moves = Moves(reopened(store.address, Hesitating), bucket)
         barrier.wait()
         return outcome(lambda: promote(moves, number, 0))
 
