@@ -8,6 +8,8 @@ the same bytes under the same label the first one counts, and later ones fill in
 the affected images are derived anew, compared with what stood there, and what differs is written under a new revision.
 """
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +25,14 @@ from skin_platform.storage.revisions import Changes, LabelSums, read_changes
 from skin_platform.storage.table_layout import begin_anew, check_layout
 
 MEMORY_LIMIT = "4GB"  # beyond it DuckDB writes to disk beside its file; on its own it would take four fifths of the machine
+WAIT_SECONDS = 120.0  # for another walk on the same home: it holds the file for one batch's change at a time
 
 
 class LesionsTable:
     """The catalogue in one DuckDB file. Each method opens the file late and closes it early."""
 
-    def __init__(self, path: Path, consent: ConsentWords | None = None) -> None:
-        self._path, self._consent = path, consent or ConsentWords()
+    def __init__(self, path: Path, consent: ConsentWords | None = None, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._path, self._consent, self._wait_seconds = path, consent or ConsentWords(), wait_seconds
 
     def replace_batch(self, batch_id: str, manifest: pa.Table) -> None:
         """Put the rows of a batch's manifest in place of the batch's former rows, in one transaction."""
@@ -74,14 +77,7 @@ class LesionsTable:
 
     @contextmanager
     def _open(self, prepare: Callable[[duckdb.DuckDBPyConnection], None] = check_layout) -> Iterator[duckdb.DuckDBPyConnection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            db = duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT})
-        except duckdb.IOException as error:
-            raise RuntimeError(
-                f"{self._path} cannot be opened; another process may be writing to it (Dagster is its only writer; `skin "
-                f"catalogue` and Stores.catalogue read the published copy instead): {error}"
-            ) from None
+        db = self._connected()
         try:
             db.execute("BEGIN")
             prepare(db)
@@ -89,6 +85,22 @@ class LesionsTable:
             db.execute("COMMIT")
         finally:
             db.close()  # an open transaction is rolled back
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        """The file, ours alone; waits for another process that has it. Raises ``RuntimeError``."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self._wait_seconds
+        while True:
+            try:
+                return duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT})
+            except duckdb.IOException as error:
+                if "Could not set lock" in str(error) and time.monotonic() < deadline:
+                    time.sleep(random.uniform(0.05, 0.2))  # of several that wait none is always the last
+                    continue
+                raise RuntimeError(
+                    f"{self._path} cannot be opened; another process may be writing to it (Dagster is its only writer; `skin "
+                    f"catalogue` and Stores.catalogue read the published copy instead): {error}"
+                ) from None
 
 
 def _land(db: duckdb.DuckDBPyConnection, manifest: pa.Table) -> None:

@@ -4,6 +4,7 @@ import itertools
 import random
 import subprocess
 import sys
+import threading
 
 import duckdb
 import pyarrow as pa
@@ -219,8 +220,7 @@ def test_a_table_that_another_process_holds_says_so_and_what_to_read_instead(tmp
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"open\n"
         with pytest.raises(RuntimeError, match=r"another process may be writing to it.*skin catalogue"):
-            _put(LesionsTable(path), HISTORY[0])
-        holder.stdin.close()
-        holder.wait(10)
-    _put(LesionsTable(path), HISTORY[0])
+            _put(LesionsTable(path, wait_seconds=0.3), HISTORY[0])
+        threading.Timer(0.5, holder.stdin.close).start()
+        _put(LesionsTable(path), HISTORY[0])  # waits for the other to be done
     assert len(LesionsTable(path).read()) == 3
