@@ -10,10 +10,11 @@ from skin_platform.defs.datasets import definitions as datasets
 from skin_platform.defs.metadata import definitions as metadata
 from skin_platform.defs.objects import definitions as objects
 from skin_platform.defs.raw import definitions as raw
+from skin_platform.defs.registry import definitions as registry
 from skin_platform.defs.resources import default_resources
 from skin_platform.settings import load_settings
 
-ROOMS = (raw, objects, metadata, datasets, checkpoints, bundles)
+ROOMS = (raw, objects, metadata, datasets, checkpoints, registry, bundles)
 
 
 def build_definitions(resources: dict[str, Any]) -> dg.Definitions:

@@ -3,22 +3,22 @@
 Here: the order of things and what is told. Not here: any work of its own; it calls what the assets call.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from skin_platform.adopting import DemoError, adopt, lower_floor
 from skin_platform.client import SkinClient
-from skin_platform.core.delivery_tables import decoded, is_table, labels_delivered, read_table
-from skin_platform.dataset_template import render_dataset_config
+from skin_platform.defs.bundling import ensure_bundle
 from skin_platform.defs.listening import Told, Walked
 from skin_platform.defs.walk import instance_in, walk_batches, walk_training
 from skin_platform.leftovers import alike, leftovers
 from skin_platform.lineage import trace_prediction
-from skin_platform.serving.launch import current_tag, held_port, running_service
+from skin_platform.serving.launch import held_port, running_service
 from skin_platform.settings import Settings, load_settings
-from skin_platform.storage.places import LandingFolder
 from skin_platform.storage.stores import DEFAULT_LABELS, Stores, prepare_home
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
@@ -28,13 +28,9 @@ SYNTHETIC = World(images=240, patients=80, labels=tuple(DEFAULT_LABELS), seed=7,
 SHOWN_SCORES = ("split", "n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
 
 
-class DemoError(RuntimeError):
-    """The demo cannot be run on this input; the message says why and what would help."""
-
-
 @dataclass(frozen=True)
 class Story:
-    """What the demo tells at the end."""
+    """What the demo tells at the end. ``promotion`` says which version answers, or what stands against the new one."""
 
     labels: list[str]
     images: int
@@ -44,6 +40,7 @@ class Story:
     checkpoint_sha256: str
     bundle: str
     metrics: dict[str, Any]
+    promotion: dict[str, Any]
     answer: dict[str, Any]
     trace: dict[str, Any]
     notes: list[str]
@@ -61,7 +58,7 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
     folder = data.resolve() if data else _synthetic(settings, tell)
     if not data:
         stages["synthetic delivery"] = time.monotonic() - started
-    notes = _adopt_labels(folder, settings, tell) if data else []
+    notes = adopt(folder, settings, tell) if data else lower_floor(settings, tell)
     settings = load_settings(skin_home=settings.home.root)
     stores = Stores(settings)
     notes += alike(settings.dataset.labels)
@@ -72,7 +69,9 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
     if not batches:
         notes.append(f"everything in {folder.name} had landed before; the walk begins at the dataset")
     walked = _walk(settings, batches, tell, training)
-    answer, trace, seconds = _ask(settings, tell)
+    promotion = _promotion(stores, walked)
+    notes += promotion["notes"]
+    answer, trace, seconds = _ask(promotion["bundle"], settings, tell)
     stages |= walked.seconds | seconds
     state = stores.catalogue.state()
     evaluation = stores.references.read(["checkpoints", "evaluation"])
@@ -82,7 +81,7 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
         labels=list(evaluation["checkpoint"]["dataset"]["labels"]), images=state.trainable if state else 0,
         quarantined=quarantined, stages={name: round(value, 2) for name, value in stages.items()},
         dataset_digest=trace["dataset_digest"], checkpoint_sha256=trace["checkpoint_sha256"], bundle=trace["bundle"],
-        metrics={name: evaluation[name] for name in SHOWN_SCORES}, answer=answer, trace=trace,
+        metrics={name: evaluation[name] for name in SHOWN_SCORES}, promotion=promotion, answer=answer, trace=trace,
         notes=notes, home=str(settings.home.root))
 
 
@@ -96,35 +95,6 @@ def _synthetic(settings: Settings, tell: Callable[[Told], None]) -> Path:
     return folder
 
 
-def _adopt_labels(folder: Path, settings: Settings, tell: Callable[[Told], None]) -> list[str]:
-    """Name the labels of ``folder`` in the home's ``dataset.yaml``; the former file stays beside it."""
-    if not folder.is_dir():
-        raise DemoError(f"{folder} is no folder")
-    vocabulary = settings.dataset.vocabulary
-    place = LandingFolder(folder)
-    files = [PurePosixPath(Path(file.path).relative_to(folder).as_posix()) for file in place.scan()]
-    tables = {}
-    for file in files:
-        if is_table(file.name):
-            try:
-                tables[file] = read_table(decoded(place.read(str(file))[1]), vocabulary)
-            except (OSError, ValueError) as error:
-                # folders would do as labels, but the table may hold better ones, and the patients
-                raise DemoError(f"{folder / file} cannot be used: {error}. Mend it, or take it out of the folder") from None
-    labels = labels_delivered(files, tables, vocabulary)
-    if not labels:
-        kinds = ", ".join(sorted({file.suffix.lower() or "(none)" for file in files})) or "no files"
-        raise DemoError(f"no labels in {folder}: JPEG or PNG images must stand in label folders or be listed in a "
-                        f"manifest.csv (extensions there: {kinds})")
-    if labels == sorted(settings.dataset.labels):
-        return []
-    config = settings.dataset_config_path
-    config.with_suffix(".yaml.previous").write_bytes(config.read_bytes())
-    config.write_text(render_dataset_config(labels, folder.name), encoding="utf-8")
-    tell(Told("dataset.yaml", "made", f"labels: {', '.join(labels)}"))
-    return [f"{config} now names the labels of {folder.name}; the former file is {config.name}.previous"]
-
-
 def _walk(
     settings: Settings, batches: list[str], tell: Callable[[Told], None], training: dict[str, Any]
 ) -> Walked:
@@ -135,14 +105,31 @@ def _walk(
     with instance_in(settings.home.dagster) as instance:
         walked = walk_batches(definitions, instance, batches, tell)
         trained = walk_training(definitions, instance, training, tell)
-    return Walked(walked.seconds | trained.seconds, walked.run_ids + trained.run_ids)
+    return Walked(walked.seconds | trained.seconds, walked.run_ids + trained.run_ids, trained.refused_by)
 
 
-def _ask(settings: Settings, tell: Callable[[Told], None]) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
-    """Serve the bundle, post one held-back image, trace the answer."""
+def _promotion(stores: Stores, walked: Walked) -> dict[str, Any]:
+    """Which version answers now and since when, what the gates had against the new one, and the bundle to ask.
+
+    Where nothing was promoted yet that is the new version's: asked by name, not served.
+    """
+    trained = stores.references.read(["registry", "model_version"])["version"]
+    champion = stores.moves.current("champion")
+    version = champion.version if champion else trained
+    notes = []
+    if walked.refused_by:
+        instead = f"{version} goes on answering" if champion else (
+            "nothing is promoted, so that `skin serve` would answer 503; the answer above was asked of its bundle by name")
+        notes.append(f"{trained} was not promoted: {'; '.join(walked.refused_by)}; {instead}")
+    floor = json.loads(stores.versions.read_file(trained, "verdict.json"))["rules"]["floor"]
+    return {"trained": trained, "champion": champion.version if champion else None, "refused_by": walked.refused_by,
+            "floor": floor, "bundle": ensure_bundle(version, stores).tag, "notes": notes}
+
+
+def _ask(tag: str, settings: Settings, tell: Callable[[Told], None]) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """Serve the bundle of ``tag``, post one held-back image, trace the answer."""
     stores = Stores(settings)
-    tag = current_tag(settings.home.export)
-    digest = stores.references.read(["bundles", "export"])["evaluation"]["checkpoint"]["dataset"]["digest"]
+    digest = ensure_bundle(tag.partition(":")[2], stores).evaluation.checkpoint.dataset.digest
     held = [row for row in stores.datasets.read(digest) if row.split == settings.dataset.validation_split]
     image = stores.cache.image(held[0].sha256, held[0].s3_uri)
     tell(Told("serve", "begun"))

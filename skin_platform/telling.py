@@ -42,12 +42,15 @@ def show_story(console: Console, story: Story, seconds: float) -> None:
     console.print(f"labels: {', '.join(story.labels)}\nimages in the catalogue that may be trained on: {story.images}",
                   highlight=False)
     console.print(_scores(story), highlight=False, soft_wrap=True)
+    console.print(_promotion(story), highlight=False, soft_wrap=True)
     show_chain(console, story.trace)
     for note in story.notes:
         console.print(f"note: {said(note)}", highlight=False, soft_wrap=True)
     at = f" --home {shlex.quote(story.home)}"
     console.print("\n[bold]Next[/] (`skin` is in .venv/bin; `make dev` and `make serve` do the same for SKIN_HOME)")
-    for command, what in ((f"skin dev{at}", "every step in the Dagster UI, sensors on"), (f"skin serve{at}", "the bundle"),
+    for command, what in ((f"skin dev{at}", "every step in the Dagster UI, sensors on"),
+                          (f"skin serve{at}", "the champion's bundle"),
+                          (f"skin models list{at}", "the versions, their scores and verdicts"),
                           (f"skin trace {story.answer['prediction_id']}{at}", "the images behind this answer")):
         console.print(f"  [bold]{said(command)}[/]  {what}", highlight=False, soft_wrap=True)
 
@@ -60,6 +63,15 @@ def _scores(story: Story) -> str:
         for name in ("accuracy", "macro_f1"))
     return (f"on the {told['n']} images of split '{told['split']}', with 95 % intervals: accuracy {accuracy}, "
             f"macro F1 {macro_f1}; chance is {1 / len(story.labels):.2f}")
+
+
+def _promotion(story: Story) -> str:
+    """Which version answers."""
+    told = story.promotion
+    if not told["champion"]:
+        return f"[bold]no version is promoted[/]: {told['trained']} was refused (see the note below)"
+    kept = f", not the new {told['trained']}, which was refused (see the note below)" if told["refused_by"] else ""
+    return f"{told['champion']} answers{kept}; the accuracy that was asked for is {told['floor']:g} (`skin models history`)"
 
 
 def show_chain(console: Console, trace: dict[str, object]) -> None:

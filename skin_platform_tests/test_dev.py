@@ -24,7 +24,7 @@ def home(tmp_path):
     """A prepared home for the labels under test, trained briefly."""
     settings = load_settings(skin_home=tmp_path / "home")
     prepare_home(settings)
-    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS)), encoding="utf-8")
+    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS), floor=0), encoding="utf-8")
     return settings.home
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,29 +10,37 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from skin_platform.commands import promoting
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.commands.promoting import account
+from skin_platform.commands.versions import VersionArgument, named
 from skin_platform.core.intervals import Interval, with_interval
 
 if TYPE_CHECKING:
     from skin_platform.storage.versions import ModelVersions
 
-app = typer.Typer(no_args_is_help=True, help="The model versions in the models bucket, and what MLflow knows of them.")
-VersionArgument = Annotated[str, typer.Argument(help="vYYYYMMDD_HHMMSS, or latest")]
+app = typer.Typer(no_args_is_help=True, help="The model versions: what they score, which one answers, and why.")
 
 
 @app.command("list")
 def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the model versions, newest first."""
-    found = _versions(home).described()
+    versions = _versions(home)
+    found, champion = versions.described(), versions.moves.current("champion")
+    verdicts = {item.version: _verdict(versions, item.version) for item in found}
     if as_json:
-        print(json.dumps([item.manifest | {"aliases": item.aliases} for item in found], ensure_ascii=False))
+        told = [item.manifest | {"aliases": item.aliases, "verdict": verdicts[item.version],
+                                 "promotion": asdict(champion) if champion and champion.version == item.version else None}
+                for item in found]
+        print(json.dumps(told, ensure_ascii=False))
         return
-    table = Table("version", "accuracy (95 %)", "on", "dataset", "alias")  # the rest is in --json: 80 columns hold no more
+    table = Table("version", "accuracy (95 %)", "on", "alias", "verdict")  # the rest is in --json: 80 columns hold no more
     for item in found:
-        told, score = item.manifest, item.manifest["score"]
+        score = item.manifest["score"]
         interval = Interval(**score["accuracy_interval"]) if score["accuracy_interval"] else None
+        forced = champion and champion.version == item.version and champion.kind == "forced"
         table.add_row(item.version, with_interval(score["accuracy"], interval), f"{score['split']}, n = {score['n']}",
-                      told["dataset_digest"][:12], ", ".join(item.aliases))
+                      ", ".join(item.aliases) + (" BY FORCE" if forced else ""), verdicts[item.version])
     Console().print(table if found else "no model version yet: `skin demo`, or the job train_now, makes one")
 
 
@@ -43,7 +52,7 @@ def download(
 ) -> None:
     """Write a version's checkpoint, history and manifest into a folder, verified by SHA-256."""
     versions = _versions(home)
-    name = _named(versions, version)
+    name = named(versions, version)
     files = {"model.ckpt": versions.download_model(name),
              "training_history.json": json.dumps(versions.read_history(name), indent=1).encode(),
              "manifest.json": json.dumps(versions.read_manifest(name), indent=1, ensure_ascii=False).encode()}
@@ -62,19 +71,26 @@ def delete(
     version: VersionArgument, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:
-    """Delete a version that no alias names. Its name is not given again; the training run's own files stay."""
-    versions = _versions(home)
-    name = _named(versions, version)
+    """Delete a version that neither answers, challenges nor is served. Its name is not given again."""
+    from skin_platform.serving.exporting import read_promotion
+    from skin_platform.storage.stores import Stores
+
+    stores = Stores(settings_of(home))
+    versions = stores.versions
+    name = named(versions, version)
+    served = read_promotion(stores.settings.home.export)
     if not yes:
         typer.confirm(f"delete model version {name} for good?", abort=True, err=as_json)
-    versions.delete_model_version(name)
+    versions.delete_model_version(
+        name, in_use={served.version: str(stores.settings.home.export)} if served else {}, by=account())
     print(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
 
 
 @app.command()
 def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Tell MLflow of the trainings that it did not hear of while it was down."""
+    """Tell MLflow of trainings and promotions that it did not hear of, and let the export follow the champion."""
     from skin_platform.defs.checkpoints.recording import silence, tell_waiting
+    from skin_platform.defs.registry.promoting import follow
     from skin_platform.storage.stores import Stores
 
     stores = Stores(settings_of(home))
@@ -83,13 +99,29 @@ def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if fault:
         raise ValueError(f"{fault}; {len(waiting)} training(s) wait to be recorded")
     told = dict(tell_waiting(stores)) if waiting else {}
+    behind: list[str] = []
+    follow(stores, behind.append)
     if as_json:
-        print(json.dumps({"recorded": told}))
-        return
-    for run_key, run_id in told.items():
-        print(f"training {run_key} stands in the MLflow run {run_id}")
-    if not told:
-        print("nothing waits to be recorded")
+        print(json.dumps({"recorded": told, "behind": behind}, ensure_ascii=False))
+    else:
+        for run_key, run_id in told.items():
+            print(f"training {run_key} stands in the MLflow run {run_id}")
+        for line in behind:
+            print(line)
+        if not told and not behind:
+            print("nothing waits to be recorded; MLflow's registry and the export follow the champion")
+    if behind:
+        raise typer.Exit(1)
+
+
+def _verdict(versions: "ModelVersions", version: str) -> str:
+    """What was found when the version was judged last, in a word."""
+    try:
+        verdicts = json.loads(versions.read_file(version, "verdict.json"))["verdicts"]
+    except KeyError:
+        return "not judged"
+    blocks = [verdict["gate"] for verdict in verdicts if verdict["blocks"]]
+    return f"refused: {', '.join(blocks)}" if blocks else "no objection"
 
 
 def _versions(home: Path | None) -> "ModelVersions":
@@ -98,9 +130,5 @@ def _versions(home: Path | None) -> "ModelVersions":
     return Stores(settings_of(home)).versions
 
 
-def _named(versions: "ModelVersions", version: str) -> str:
-    """The version that is meant; raises ``ValueError`` where there is none."""
-    found = versions.get_latest_version() if version == "latest" else version
-    if found is None or found not in versions.list_model_versions():
-        raise ValueError(f"there is no model version {version}: `skin models list` shows those that there are")
-    return found
+for command in (promoting.promote, promoting.rollback, promoting.judge, promoting.compare, promoting.history):
+    app.command()(command)

@@ -73,7 +73,7 @@ class CheckpointReference:
 
 @dataclass(frozen=True)
 class EvaluationReference:
-    """What a checkpoint scored on the ``n`` images of ``split``, the rows that show it, and the calibration that serving needs."""
+    """What a checkpoint scored on the ``n`` images of ``split``, the rows that show it, and its calibration."""
 
     checkpoint: CheckpointReference
     report_key: str

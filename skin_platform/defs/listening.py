@@ -11,6 +11,8 @@ import dagster as dg
 from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
+GATES_STEP = "gates_of_the_verdict"  # of defs.registry.checks: it fails where a gate has something against a model
+
 
 @dataclass(frozen=True)
 class Told:
@@ -23,10 +25,11 @@ class Told:
 
 @dataclass
 class Walked:
-    """What the walk has made: seconds by asset, and the run ids."""
+    """What the walk has made: seconds by asset, the run ids, and what gates had against the model that it trained."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     run_ids: list[str] = field(default_factory=list)
+    refused_by: list[str] = field(default_factory=list)
 
 
 class Listener:
@@ -36,6 +39,7 @@ class Listener:
         self._assets, self._walked, self._tell = assets, walked, tell
         self._started: dict[str, float] = {}
         self.failures: list[str] = []
+        self.is_refusal = False
 
     def hear(self, entry: dg.EventLogEntry) -> None:
         """Take in one entry of the run's event log."""
@@ -47,6 +51,9 @@ class Listener:
                 self._tell(Told(asset, "log", entry.user_message))
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             self._tell(_verdict(event))
+            check = event.asset_check_evaluation_data
+            if entry.step_key == GATES_STEP and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+                self._walked.refused_by.append(check.description or check.check_name)
         elif event.event_type == dg.DagsterEventType.STEP_START and asset in self._assets:
             self._started[asset] = entry.timestamp
             self._tell(Told(asset, "begun"))
@@ -54,7 +61,10 @@ class Listener:
             seconds = entry.timestamp - self._started[asset]
             self._walked.seconds[asset] = self._walked.seconds.get(asset, 0.0) + seconds
             self._tell(Told(asset, "made", f"{seconds:.1f} s"))
-        elif event.event_type in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and entry.step_key == GATES_STEP and self._walked.refused_by:
+            self.is_refusal = True  # a gate did its work, nothing broke
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE or (
+                event.event_type == dg.DagsterEventType.RUN_FAILURE and not self.is_refusal):
             self.failures.append(_reason(event))
 
 
@@ -62,7 +72,9 @@ def _verdict(event: dg.DagsterEvent) -> Told:
     """An asset check's outcome as a line."""
     check = event.asset_check_evaluation_data
     sentence = check.check_name.replace("_", " ")
-    told = f"holds: {sentence}" if check.passed else f"DOES NOT HOLD: {sentence}" + (
+    is_unsure = event.step_key == GATES_STEP and check.severity == dg.AssetCheckSeverity.WARN
+    fault = "CANNOT BE JUDGED" if is_unsure else "DOES NOT HOLD"
+    told = f"holds: {sentence}" if check.passed else f"{fault}: {sentence}" + (
         f" ({check.description})" if check.description else "")
     return Told(check.asset_key.to_user_string(), "log", told)
 

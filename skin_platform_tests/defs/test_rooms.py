@@ -35,7 +35,7 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.setenv("SKIN_SETTLE_SECONDS", "0")
     settings = load_settings(skin_home=tmp_path / "home")
     prepare_home(settings)
-    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS)), encoding="utf-8")
+    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS), floor=0), encoding="utf-8")
     return settings
 
 

@@ -1,5 +1,6 @@
 """Showing: what the UI shows of a checkpoint and of its evaluation."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skin_platform.core.intervals import Interval, with_interval
@@ -7,8 +8,11 @@ from skin_platform.core.references import CheckpointReference, EvaluationReferen
 from skin_platform.defs.showing import picture, table
 
 if TYPE_CHECKING:
+    from skin_platform.core.report import Report
     from skin_platform.defs.checkpoints.scoring import Scores
     from skin_platform.ml.fit import Fit
+
+SUBGROUP_COLUMNS = ("attribute", "value", "n", "groups", "standing", "accuracy", "expected", "gap", "coverage")
 
 
 def checkpoint_report(result: "Fit", reference: CheckpointReference, curves: bytes) -> dict[str, Any]:
@@ -25,28 +29,59 @@ def checkpoint_report(result: "Fit", reference: CheckpointReference, curves: byt
     }
 
 
-def evaluation_report(scores: "Scores", reference: EvaluationReference) -> dict[str, Any]:
-    """The confusion matrix, the scores with their n and intervals, the calibration, and the digests."""
-    from skin_platform.ml.pictures import confusion_matrix
+def evaluation_report(scores: "Scores", reference: EvaluationReference, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Pictures, the scores with their n and intervals, subgroups, calibration, coverage, digests."""
+    from skin_platform.ml.pictures import confusion_matrix, reliability_diagram, roc_curves
 
-    report, calibration = scores.report, scores.calibration
-    per_label = [{"label": label, "n": report.support[label], "auc": _short(report.auc[label]),
-                  "recall": _figure(report.recall[label], report.recall_interval[label])} for label in report.labels]
+    report, evidence, calibration, coverage = scores.report, scores.evidence, scores.calibration, stored["coverage"]
+    title = f"{scores.split}, n = {report.n}"
     return {
-        "confusion_matrix": picture(confusion_matrix(report.labels, report.confusion, f"{scores.split}, n = {report.n}")),
+        "confusion_matrix": picture(confusion_matrix(report.labels, report.confusion, title)),
+        "roc": picture(roc_curves(evidence, title)), "reliability": picture(reliability_diagram(evidence, title)),
         "split": scores.split, "openings_of_the_locked_split": scores.openings, "n": report.n, "groups": report.groups,
         "accuracy": _short(report.accuracy), "accuracy_95": _figure(report.accuracy, report.accuracy_interval),
         "balanced_accuracy_95": _figure(report.balanced_accuracy, report.balanced_accuracy_interval),
         "macro_f1": _short(report.macro_f1), "macro_f1_95": _figure(report.macro_f1, report.macro_f1_interval),
-        "chance": _short(1 / len(report.labels)), "per_label": table(per_label, ["label", "n", "recall", "auc"]),
+        "chance": _short(1 / len(report.labels)), "brier_95": _figure(report.brier, report.brier_interval),
+        "per_label": table(_per_label(report, coverage), ["label", "n", "recall", "precision", "auc", "coverage"]),
+        "subgroups": table(_per_subgroup(stored["subgroups"]), list(SUBGROUP_COLUMNS)),
         "validation_accuracy_95": _figure(scores.validation.accuracy, scores.validation.accuracy_interval),
-        "ece": _short(report.ece), "ece_after_temperature_scaling": _short(report.ece_scaled),
+        "ece": _figure(report.ece, report.ece_interval),
+        "ece_after_temperature_scaling": _figure(report.ece_scaled, report.ece_scaled_interval),
         "temperature": _short(calibration.temperature), "conformal_coverage": calibration.coverage,
-        "conformal_thresholds": [_short(threshold) for threshold in calibration.thresholds],
-        "calibration_images": calibration.images,
+        "conformal_thresholds": ", ".join(f"{label}: {threshold:.4f}" for label, threshold in
+                                          zip(report.labels, calibration.thresholds, strict=True)),
+        "coverage_95": _of_shares(coverage["overall"]), "mean_set_size": _short(coverage["mean_set_size"]),
+        "coverage_assumes": coverage["assumption"], "calibration_images": calibration.images,
         "checkpoint_sha256": reference.checkpoint.sha256, "dataset_digest": reference.checkpoint.dataset.digest,
-        "report_sha256": reference.report_sha256,
+        "report_sha256": reference.report_sha256, "evidence": reference.evidence_key,
+        "evidence_sha256": reference.evidence_sha256,
     }
+
+
+def _per_label(report: "Report", coverage: Mapping[str, Any]) -> list[dict[str, str | int | None]]:
+    return [{"label": label, "n": report.support[label], "auc": _figure(report.auc[label], report.auc_interval[label]),
+             "recall": _figure(report.recall[label], report.recall_interval[label]),
+             "precision": _figure(report.precision[label], report.precision_interval[label]),
+             "coverage": _of_shares(coverage["labels"][label])} for label in report.labels]
+
+
+def _per_subgroup(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str | int | None]]:
+    def within(row: Mapping[str, Any], name: str) -> str | None:
+        interval = row[f"{name}_interval"]
+        return _figure(row[name], Interval(**interval) if interval else None)
+
+    return [{"attribute": row["attribute"], "value": row["value"], "n": row["n"], "groups": row["groups"],
+             "standing": row["standing"], "accuracy": within(row, "accuracy"), "expected": _rounded(row["expected"]),
+             "gap": within(row, "gap"), "coverage": within(row, "coverage")} for row in rows]
+
+
+def _of_shares(part: Mapping[str, Any]) -> str | None:
+    return with_interval(part["share"], Interval(part["low"], part["high"])) if part["n"] else None
+
+
+def _rounded(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
 
 
 def _figure(value: float | None, interval: Interval | None) -> str | None:

@@ -27,7 +27,7 @@ def landed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedded")
     settings = load_settings(skin_home=folder / "home")
     prepare_home(settings)
-    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS)), encoding="utf-8")
+    settings.home.dataset_config.write_text(render_dataset_config(sorted(LABELS), floor=0), encoding="utf-8")
     first = small_delivery(folder / "first", images=12)
     second = small_delivery(folder / "second", seed=6, images=6)
     for path in sorted(first.rglob("*.jpg"))[:6]:

@@ -1,0 +1,145 @@
+"""`skin models promote|rollback|judge|compare|history`: which version answers, and why."""
+
+import getpass
+import json
+import socket
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.commands.versions import VersionArgument, named
+from skin_platform.saying import said
+
+if TYPE_CHECKING:
+    from skin_platform.storage.moves import Move
+
+WhyOption = Annotated[str, typer.Option(help="the reason, for the record")]
+ByOption = Annotated[str | None, typer.Option(help="who decides (default: your account on this machine)")]
+REFUSED = 2  # exit code: the gates are against it
+
+
+def promote(
+    version: VersionArgument, why: WhyOption, by: ByOption = None,
+    force: Annotated[bool, typer.Option("--force", help="whatever the gates say: stands in the history, the card and the "
+                                        "service's status")] = False,
+    home: HomeOption = None, as_json: JsonOption = False,
+) -> None:
+    """Let a version answer from now on, where its verdict allows it. Ends with 2 where a gate is against it."""
+    from skin_platform.defs.registry.promoting import NotPromotedError, promote
+    from skin_platform.storage.stores import Stores
+
+    stores, console = Stores(settings_of(home)), Console(stderr=as_json)
+    name = named(stores.versions, version)
+    before = stores.moves.current("champion")
+    try:
+        move = promote(name, stores, by=by or account(), why=why, warn=_warner(console), force=force)
+    except NotPromotedError as error:
+        _tell_refusal(console, error, name, as_json=as_json)
+        raise typer.Exit(REFUSED) from None
+    _tell_move(console, move, as_json=as_json, is_new=before != move)
+
+
+def rollback(
+    why: WhyOption, by: ByOption = None,
+    to: Annotated[str | None, typer.Option(help="this former champion (default: the one before the present)")] = None,
+    home: HomeOption = None, as_json: JsonOption = False,
+) -> None:
+    """Let the former champion answer again: in the registry, the export and the alias, in one move."""
+    from skin_platform.defs.registry.promoting import NotPromotedError, rollback
+    from skin_platform.storage.stores import Stores
+
+    stores, console = Stores(settings_of(home)), Console(stderr=as_json)
+    try:
+        move = rollback(stores, by=by or account(), why=why, warn=_warner(console), to=to)
+    except NotPromotedError as error:
+        _tell_refusal(console, error, to or "the former champion", as_json=as_json)
+        raise typer.Exit(REFUSED) from None
+    _tell_move(console, move, as_json=as_json, is_new=True)
+
+
+def judge(version: VersionArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Judge a version anew: against the present champion, by the gates of dataset.yaml. Ends with 2 where one blocks."""
+    from skin_platform.defs.registry.judging import judge_version
+    from skin_platform.storage.stores import Stores
+
+    stores = Stores(settings_of(home))
+    name = named(stores.versions, version)
+    judgement = judge_version(name, stores, account())
+    if as_json:
+        print(json.dumps(judgement.record, ensure_ascii=False))
+    else:
+        champion = judgement.record["champion"]
+        table = Table("gate", "status", "why", title=f"{name} against {champion['version'] if champion else 'no champion yet'}")
+        for verdict in judgement.verdicts:
+            status = f"{verdict['status']}{', blocks' if verdict['blocks'] else ''}"
+            table.add_row(verdict["gate"], status, said(verdict["reason"]))
+        Console().print(table)
+        print("nothing is against promoting it" if not judgement.blocks else "it is not to be promoted")
+    if judgement.blocks:
+        raise typer.Exit(REFUSED)
+
+
+def compare(
+    first: VersionArgument, second: VersionArgument, home: HomeOption = None, as_json: JsonOption = False,
+) -> None:
+    """Show two versions side by side on the same images, with the paired difference (first minus second) and its interval."""
+    from skin_platform.defs.registry.side_by_side import side_by_side
+    from skin_platform.storage.stores import Stores
+
+    stores = Stores(settings_of(home))
+    names = named(stores.versions, first), named(stores.versions, second)
+    found = side_by_side(*names, stores, account())
+    if as_json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        return
+    note = f", {found.left_out} left out that one of them learnt from" if found.left_out else ""
+    table = Table("score (95 % interval)", "n", *names, "difference", title=f"on {found.n} images{note}")
+    for line in found.lines:
+        paired = line.difference
+        table.add_row(said(line.score), str(line.n), line.first, line.second, "" if paired is None else (
+            f"{paired.difference:+.3f} ({paired.interval.low:+.3f} to {paired.interval.high:+.3f})"))
+    Console().print(table)
+
+
+def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show every move of the champion: when, what, by whom and why; newest first."""
+    from skin_platform.storage.stores import Stores
+
+    moves = Stores(settings_of(home)).moves.history("champion")[::-1]
+    if as_json:
+        print(json.dumps([asdict(move) for move in moves], ensure_ascii=False))
+        return
+    if not moves:
+        print("no version was promoted yet")
+    for move in moves:
+        print(f"{move.at}  {move.kind.upper() if move.kind == 'forced' else move.kind:<11}  {move.version}"
+              f"{f' instead of {move.former}' if move.former else ''}\n    by {move.by}: {move.why}")
+
+
+def account() -> str:
+    """Who gives the command, for the record."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _warner(console: Console) -> Any:
+    return lambda line: console.print(f"[yellow]warning[/]: {said(line)}", highlight=False, soft_wrap=True)
+
+
+def _tell_refusal(console: Console, error: Any, version: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"version": version, "promoted": False, "reasons": error.reasons}, ensure_ascii=False))
+    console.print(f"[bold red]refused[/]: {said(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _tell_move(console: Console, move: "Move", *, as_json: bool, is_new: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(move) | {"promoted": True, "is_new": is_new}, ensure_ascii=False))
+    instead = f" instead of {move.former}" if move.former else ""
+    told = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "brought back", "registered": "registered"}
+    line = f"{move.version} answers now{instead} ({told[move.kind]} by {move.by}: {move.why})" if is_new else (
+        f"{move.version} answers already, since {move.at} ({told[move.kind]} by {move.by})")
+    console.print(said(line), highlight=False, soft_wrap=True)
