@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from skin_platform.core.datasets import DatasetRow, canonical_manifest, dataset_digest
-from skin_platform.serving.bento_store import bento_folder
+from skin_platform.serving.bento_store import PackingError, bento_folder
 from skin_platform.serving.bundle import provenance_of
 from skin_platform.settings import Settings
 from skin_platform.storage.online import OnlineStore
@@ -58,7 +58,7 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
     """
     row = _prediction(prediction_id, settings, wait_seconds)
     stores = Stores(settings)
-    provenance = provenance_of(bento_folder(row["bundle"], settings.home.bentoml) / "src" / "bundle")
+    provenance = _provenance(row, stores)
     for name in ("checkpoint_sha256", "dataset_digest"):
         if provenance[name] != row[name]:
             raise LineageError(f"the prediction's {name} is {row[name]}, its bundle's is {provenance[name]}")
@@ -74,6 +74,21 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
         provenance["dataset_digest"], len(rows), len(training), provenance["code_version"],
         provenance["dagster_run_id"], provenance["mlflow_run_id"])
     return trace, TracedImages(tuple(rows), training, canonical_manifest(rows))
+
+
+def _provenance(row: dict[str, Any], stores: Stores) -> dict[str, Any]:
+    """Where the bundle of a prediction comes from: as its bento says, or as its version does where the bento is not here."""
+    from skin_platform.defs.bundling import origin_of
+    from skin_platform.defs.exported_model import provenance_of_version
+
+    try:
+        return provenance_of(bento_folder(row["bundle"], stores.settings.home.bentoml) / "src" / "bundle")
+    except (PackingError, OSError, ValueError) as missing:
+        try:
+            version = row["model_version"]
+            return asdict(provenance_of_version(version, origin_of(version, stores), stores))
+        except KeyError as error:
+            raise LineageError(f"{missing}, and {error.args[0]}") from None
 
 
 def _prediction(prediction_id: str, settings: Settings, wait_seconds: float) -> dict[str, Any]:

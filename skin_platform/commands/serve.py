@@ -5,8 +5,10 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from skin_platform.commands.options import HomeOption, settings_of
+from skin_platform.saying import said
 
 if TYPE_CHECKING:
     from skin_platform.serving.exporting import Promotion
@@ -27,9 +29,10 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     tag, url = _champions_tag(settings), f"http://{settings.api_host}:{port}"
     promotion = read_promotion(settings.home.export)
     if tag is None or promotion is None:
-        print(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)", flush=True)
+        _tell(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)")
     else:
-        print(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion, settings.performance_threshold)}", flush=True)
+        _tell(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion, settings.performance_threshold)}")
+    sys.stdout.flush()
     command = serve_command(tag, settings.home.root, settings.api_host, port)
     os.execve(sys.executable, command, serve_environment(settings.home.root))
 
@@ -46,14 +49,18 @@ def _champions_tag(settings: "Settings") -> str | None:
         return current_tag(settings.home.export) if found else None
     except StorageError as error:
         tag = current_tag(settings.home.export)
-        print(f"warning: {error} — serving {tag}, which is on this machine; whether it is the champion still is not known",
-              file=sys.stderr, flush=True)
+        _tell(f"warning: {error}. Serving {tag}, which is on this machine: whether it is the champion still is not known",
+              is_fault=True)
         return tag
 
 
 def _how(promotion: "Promotion", threshold: float) -> str:
     """Since when the version answers, by whose doing; what is not as it should be in capitals."""
-    kind = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "rolled back to"}[promotion.kind]
+    kind = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "brought back"}[promotion.kind]
     lowered = promotion.floor is not None and promotion.floor < threshold
     floor = f", UNDER A FLOOR LOWERED TO {promotion.floor:g} (PERFORMANCE_THRESHOLD is {threshold:g})" if lowered else ""
     return f"champion since {promotion.at}, {kind} by {promotion.by}: {promotion.why}{floor}"
+
+
+def _tell(text: str, *, is_fault: bool = False) -> None:
+    Console(stderr=is_fault).print(said(text), highlight=False, soft_wrap=True)

@@ -9,9 +9,10 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
+from pydantic import TypeAdapter, ValidationError
+
 from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.exported_model import exported_model
-from skin_platform.defs.registry.registering import origin_of
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
 from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest
 from skin_platform.serving.exporting import Promotion, exporting, replace_export
@@ -66,6 +67,14 @@ def export_champion(stores: Stores) -> str | None:
                 return None
             replace_export(bento_folder(tag, home.bentoml) / "src" / "bundle", home.export, _promotion(move, stores))
             return move.version
+
+
+def origin_of(version: str, stores: Stores) -> EvaluationReference:
+    """What a version was made of; raises ``KeyError`` for an unknown one, ``BundleFault`` where that cannot be read."""
+    try:
+        return TypeAdapter(EvaluationReference).validate_json(stores.versions.read_file(version, "origin.json"))
+    except ValidationError as error:
+        raise BundleFault(f"origin.json of model version {version} is not of this release: {error}") from None
 
 
 def _packed(tag: str, origin: EvaluationReference, stores: Stores) -> Bundle | None:
