@@ -4,10 +4,13 @@ Here: comparing what stands there with what should, and changing what differs. N
 (``telling``).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 
 from mlflow import MlflowClient, MlflowException
+from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from skin_platform.defs.registry.truth import ToldVersion, Truth
 from skin_platform.defs.tracking_database import experiment_in
@@ -40,7 +43,17 @@ class MlflowRegistry:
             if mine:
                 numbers[wanted.version] = str(mine[0].version)
                 lines += self._tag(mine[0], wanted.tags)
-        return [*lines, *self._point(model, truth.aliases, numbers), *self._tell_moves(model, truth.history)], numbers
+        return [*lines, *self._point(model, truth, numbers), *self._tell_moves(model, truth.history)], numbers
+
+    def link(self, run_id: str, number: str) -> None:
+        """Let the model that the run holds show that it is version ``number``, as MLflow's own registration does."""
+        model = self._logged(run_id)
+        if model is None:
+            return
+        shown = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        if {"name": REGISTERED, "version": number} not in shown:
+            value = json.dumps([*shown, {"name": REGISTERED, "version": number}])
+            self._client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: value})
 
     def _model(self) -> RegisteredModel:
         try:
@@ -67,20 +80,25 @@ class MlflowRegistry:
 
     def _create(self, wanted: ToldVersion, run_id: str) -> list[ModelVersion]:
         """The new model version, and those that other processes made of the same at this moment; none without a model."""
+        model = self._logged(run_id)
+        if model is None:
+            return []
+        self._client.create_model_version(  # its location, since MLflow would look a models:/ address up in another registry
+            REGISTERED, model.artifact_location, run_id=run_id, tags=dict(wanted.tags), model_id=model.model_id)
+        found = self._versions(f" and tags.version = '{wanted.version}'")
+        return _same(found, wanted.version, wanted.tags["checkpoint_sha256"])
+
+    def _logged(self, run_id: str) -> LoggedModel | None:
+        """The model that the run holds: the newest, where a telling that was killed has logged it twice."""
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return []
+            return None
         models = self._client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
         ready = sorted((model for model in models if str(model.status) == "READY"), key=lambda model: model.creation_timestamp)
-        if not ready:
-            return []
-        self._client.create_model_version(  # a telling that was killed may have logged the model twice: the newer one is whole
-            REGISTERED, ready[-1].artifact_location, run_id=run_id, tags=dict(wanted.tags), model_id=ready[-1].model_id)
-        found = self._versions(f" and tags.version = '{wanted.version}'")
-        return _same(found, wanted.version, wanted.tags["checkpoint_sha256"])
+        return ready[-1] if ready else None
 
     def _delete(self, of: ModelVersion, why: str) -> str:
         self._client.delete_model_version(REGISTERED, of.version)
@@ -92,9 +110,11 @@ class MlflowRegistry:
             self._client.set_model_version_tag(REGISTERED, of.version, name, value)
         return [f"{of.tags['version']}: {name} is {value}" for name, value in differing.items()]
 
-    def _point(self, model: RegisteredModel, aliases: Mapping[str, str], numbers: Mapping[str, str]) -> list[str]:
-        lines = []
+    def _point(self, model: RegisteredModel, truth: Truth, numbers: Mapping[str, str]) -> list[str]:
+        lines, aliases = [], truth.aliases
         for alias in ALIASES:
+            if aliases.get(alias) in truth.unreadable:
+                continue
             wanted, now = numbers.get(aliases.get(alias, "")), model.aliases.get(alias)
             if wanted and wanted != str(now):
                 self._client.set_registered_model_alias(REGISTERED, alias, wanted)

@@ -10,10 +10,10 @@ that one that was killed, or met a dead server, is completed by the next one, an
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from skin_platform.defs.registry.truth import ToldVersion, read_told, state_of, truth_of, write_told
+from skin_platform.defs.registry.truth import read_told, state_of, truth_of, write_told
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.stores import Stores
 
@@ -35,10 +35,13 @@ def tell_registry(stores: Stores) -> list[str]:
             write_told(replace(told, state="", versions={**told.versions, **known}), stores)
         kept = {version: sha256 for version, sha256 in told.versions.items() if version in truth.unreadable}
         gone = {version: sha256 for version, sha256 in told.versions.items() if version not in known and version not in kept}
-        lines, numbers = MlflowRegistry(stores.settings.mlflow_uri).follow(truth, gone)
+        registry = MlflowRegistry(stores.settings.mlflow_uri)
+        lines, numbers = registry.follow(truth, gone)
         for of in truth.versions:
-            if of.version in numbers:
-                _note(of, REGISTERED, numbers[of.version], stores)
+            told_as = json.dumps({"name": REGISTERED, "version": numbers.get(of.version), "run_id": of.run_id}).encode()
+            if of.version in numbers and of.run_id and not _is_noted(of.version, told_as, stores):
+                registry.link(of.run_id, numbers[of.version])
+                _note(of.version, told_as, stores)
         waiting = {of.version: of.run_key for of in truth.versions if of.run_id is None}
         now = replace(told, state=state, versions={**kept, **known}, waiting=waiting)
         if now != read_told(stores):
@@ -46,16 +49,17 @@ def tell_registry(stores: Stores) -> list[str]:
     return [*lines, *(f"{version} stays as it was shown: {why}" for version, why in truth.unreadable.items())]
 
 
-def _note(of: ToldVersion, name: str, number: str, stores: Stores) -> None:
-    """Keep beside the version where MLflow shows it."""
-    data = json.dumps({"name": name, "version": number, "run_id": of.run_id}).encode()
+def _is_noted(version: str, told_as: bytes, stores: Stores) -> bool:
     try:
-        if stores.versions.read_file(of.version, "mlflow.json") == data:
-            return
+        return stores.versions.read_file(version, "mlflow.json") == told_as
     except (KeyError, StorageError):
-        if of.version not in stores.versions.list_model_versions():
-            return  # deleted meanwhile: the next telling takes it off
-    stores.versions.write_file(of.version, "mlflow.json", data)
+        return False
+
+
+def _note(version: str, told_as: bytes, stores: Stores) -> None:
+    """Keep beside the version where MLflow shows it."""
+    with suppress(KeyError):  # the version was deleted meanwhile: the next telling takes it off
+        stores.versions.write_file(version, "mlflow.json", told_as)
 
 
 @contextmanager
