@@ -60,13 +60,21 @@ def calibration_error(probabilities: NDArray[np.float64], truth: NDArray[np.int6
     return float(abs(_misses(probabilities, truth).sum(axis=0)).sum() / len(truth))
 
 
-def calibration_error_replicates(
-    probabilities: NDArray[np.float64], truth: NDArray[np.int64], groups: Sequence[str], *, seed: int = 0
-) -> NDArray[np.float64]:
-    """The expected calibration error of samples with whole groups drawn (``REPLICATES``,)."""
-    columns = np.concatenate([_misses(probabilities, truth), np.ones((len(truth), 1))], axis=1)
-    sums = resampled_sums(columns, groups, seed=seed)
-    return ratio(abs(sums[:, :BINS]).sum(axis=1), sums[:, BINS])
+def calibration_error_interval(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], groups: Sequence[str], *, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """The interval of the true calibration error, whole groups drawn; chance only adds to a measured one.
+
+    Measured and true error differ by no more than their bins' distances add up to, and so much is taken off below: a perfectly
+    calibrated model has 0 in its interval as often as ``level`` says. The upper end is the percentile.
+    """
+    misses = _misses(probabilities, truth)
+    sums = resampled_sums(np.concatenate([misses, np.ones((len(truth), 1))], axis=1), groups, seed=seed)
+    actual, drawn_misses = misses.sum(axis=0) / len(truth), sums[:, :BINS] / sums[:, BINS:]
+    error, end = abs(actual).sum(), (1 + level) / 2
+    below = np.quantile(abs(drawn_misses - actual).sum(axis=1), end)
+    above = np.quantile(abs(drawn_misses).sum(axis=1), end)
+    return Interval(max(0.0, float(error - below)), max(float(error), float(above)), level)
 
 
 def chance_calibration_error(probabilities: NDArray[np.float64], *, seed: int = 0) -> float:

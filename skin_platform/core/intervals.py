@@ -110,16 +110,6 @@ def interval(values: NDArray[np.float64], level: float = 0.95) -> Interval | Non
     return Interval(float(low), float(high), level)
 
 
-def reverse_interval(value: float, values: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """The reverse percentile interval (Davison & Hinkley 1997) of an error of at least 0, from its replicates (B,).
-
-    For an error that chance only adds to, as a calibration error: replicates are as far above the value as the value is above
-    the truth, so their distance is taken off. It is widened to hold the value itself.
-    """
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(max(0.0, min(value, 2 * value - float(high))), max(value, 2 * value - float(low)), level)
-
-
 def share_interval(
     hits: int, n: int, values: NDArray[np.float64], groups: int, level: float = 0.95
 ) -> Interval | None:

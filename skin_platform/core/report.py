@@ -17,7 +17,7 @@ from skin_platform.core.figures import (
     auc_replicates,
     brier,
     calibration_error,
-    calibration_error_replicates,
+    calibration_error_interval,
 )
 from skin_platform.core.intervals import (
     Interval,
@@ -29,7 +29,6 @@ from skin_platform.core.intervals import (
     recalls_of,
     resampled,
     resampled_sums,
-    reverse_interval,
     share_interval,
     wilson_by_spread,
 )
@@ -123,8 +122,8 @@ def _of_probabilities(evidence: Evidence) -> Mapping[str, Any]:
         "brier": float(missed.mean()), "brier_interval": interval(sums[:, 0] / sums[:, 1]),
     }
     for name, given in (("ece", evidence.raw), ("ece_scaled", probabilities)):
-        error = calibration_error(given, truth)
-        found |= {name: error, f"{name}_interval": reverse_interval(error, calibration_error_replicates(given, truth, groups))}
+        found |= {name: calibration_error(given, truth),
+                  f"{name}_interval": calibration_error_interval(given, truth, groups)}
     return found
 
 

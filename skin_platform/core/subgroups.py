@@ -1,10 +1,7 @@
 """Subgroups: how a model does on the images of one sex, age band, skin type, site or source.
 
-Here: the bands, and a table with n, intervals and "too few to judge". Not here: what is too bad (``core.gates``).
-
-A subgroup may be harder because other lesions occur in it. So its accuracy is held against what its own mix of labels would
-give with the recalls of all other images (indirect standardisation, as for rates of hospitals with other patients). The
-interval of the difference joins the score intervals of both (Newcombe 1998; Zou & Donner 2008).
+Here: the bands, and a table with n, intervals and "too few to judge". Not here: what accuracy the lesions of a subgroup let one
+expect (``core.label_mix``), what is too bad (``core.gates``).
 """
 
 import math
@@ -16,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skin_platform.core.evidence import Evidence
-from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_interval, wilson_by_spread
+from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_interval
+from skin_platform.core.label_mix import MixCounts, gap_of
 
 NOT_GIVEN = "(not given)"
 Standing = Literal["judged", "too few to judge", "not given", "nothing to compare with"]
@@ -109,73 +107,22 @@ def _of_attribute(evidence: Evidence, attribute: str, fewest: int, level: float)
     both = (columns.sum(axis=0, dtype=np.float64)[None], resampled_sums(columns, evidence.groups))
     rows = []
     for place, (value, standing) in enumerate(found.items()):
-        actual, drawn = (_Counts.of(sums[:, :width], sums[:, (place + 1) * width:(place + 2) * width]) for sums in both)
+        actual, drawn = (MixCounts.of(sums[:, :width], sums[:, (place + 1) * width:(place + 2) * width]) for sums in both)
         rows.append(_row(evidence, masks[place], (attribute, value or NOT_GIVEN, standing), actual, drawn, level))
     return rows
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """Right answers, images (B, C) by label and covered images (B,) of a subgroup; right answers and images of all others."""
-
-    right: NDArray[np.float64]
-    images: NDArray[np.float64]
-    covered: NDArray[np.float64]
-    other_right: NDArray[np.float64]
-    other_images: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, everyone: NDArray[np.float64], inside: NDArray[np.float64]) -> "_Counts":
-        classes = everyone.shape[1] // 2
-        (right, images), (all_right, all_images) = (
-            (sums[:, :classes], sums[:, classes:2 * classes]) for sums in (inside, everyone))
-        return cls(right, images, inside[:, -1], all_right - right, all_images - images)
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        return ratio(self.right.sum(1), self.images.sum(1))
-
-    @property
-    def expected(self) -> NDArray[np.float64]:
-        """The accuracy (B,) of the subgroup's mix of labels with the others' recalls, of labels that they have."""
-        return ratio((np.where(self.comparable, ratio(self.other_right, self.other_images), 0.0) * self.images).sum(1),
-                     (self.images * self.comparable).sum(1))
-
-    @property
-    def comparable_accuracy(self) -> NDArray[np.float64]:
-        """The accuracy (B,) on those labels."""
-        return ratio((self.right * self.comparable).sum(1), (self.images * self.comparable).sum(1))
-
-    @property
-    def comparable(self) -> NDArray[np.bool_]:
-        return self.other_images > 0
-
-
 def _row(
-    evidence: Evidence, inside: NDArray[np.bool_], named: tuple[str, str, Standing], actual: _Counts, drawn: _Counts,
+    evidence: Evidence, inside: NDArray[np.bool_], named: tuple[str, str, Standing], actual: MixCounts, drawn: MixCounts,
     level: float,
 ) -> Subgroup:
     n, groups = int(inside.sum()), _groups(evidence, inside)
     hits, covered = int(actual.right.sum()), int(actual.covered[0])
-    expected, gap, gap_interval = _gap(evidence, inside, actual, drawn, level)
+    expected, gap, gap_interval = gap_of(actual, drawn, (groups, _groups(evidence, ~inside)), level)
     return Subgroup(
         *named[:2], n, groups, named[2], hits / n, share_interval(hits, n, drawn.accuracy, groups, level), expected, gap,
         gap_interval, covered / n,
         share_interval(covered, n, ratio(drawn.covered, drawn.images.sum(1)), groups, level))
-
-
-def _gap(
-    evidence: Evidence, inside: NDArray[np.bool_], actual: _Counts, drawn: _Counts, level: float
-) -> tuple[float | None, float | None, Interval | None]:
-    """Expected accuracy, accuracy minus that, and its interval, over the labels that other images have, too."""
-    expected, accuracy = float(actual.expected[0]), float(actual.comparable_accuracy[0])
-    if math.isnan(expected):
-        return None, None, None
-    here = wilson_by_spread(accuracy, drawn.comparable_accuracy, _groups(evidence, inside), level, most=int(inside.sum()))
-    there = wilson_by_spread(expected, drawn.expected, _groups(evidence, ~inside), level)
-    gap = accuracy - expected
-    return expected, gap, Interval(gap - math.hypot(accuracy - here.low, there.high - expected),
-                                   gap + math.hypot(here.high - accuracy, expected - there.low), level)
 
 
 def _groups(evidence: Evidence, mask: NDArray[np.bool_]) -> int:

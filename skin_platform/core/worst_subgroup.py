@@ -2,8 +2,8 @@
 
 Here: the finding, by name of the subgroup. Not here: the table (``core.subgroups``), what blocks (``core.gates``).
 
-Several subgroups are judged at once: each at the level divided by their number (Bonferroni), so that a sound model is refused
-by chance no more often than the level says.
+Several comparisons are made at once, one or (with a champion) two a subgroup: each at the level divided by their number
+(Bonferroni), so that a sound model is refused by chance no more often than the level says.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: Subg
     Too few where none could be judged; where some could not, they are named, and under the policy ``refuse`` it is too few.
     """
     tested = sum(standing == "judged" for by in rules.by for standing in standings(evidence, by, rules.fewest).values())
-    corrected = level / max(1, tested)
+    corrected = level / max(1, tested if champion is None else 2 * tested)
     table = subgroup_table(evidence, rules.by, rules.fewest, 1 - 2 * corrected)
     judged = [item for item in table if item.standing == "judged"]
     few = [item for item in table if item.standing == "too few to judge"]

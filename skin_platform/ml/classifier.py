@@ -1,7 +1,7 @@
 """The classifier: a backbone and a head on its features, and how both learn.
 
 Here: the network and the Lightning module. Not here: features (``ml.backbones``), the fit (``ml.fit``), scoring
-(``ml.evaluation``).
+(``core.report``).
 """
 
 import random

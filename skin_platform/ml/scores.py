@@ -1,7 +1,7 @@
 """Scores of an epoch while it runs: loss, accuracy, macro F1 and macro recall, over all devices.
 
 Here: one small torchmetrics state, saved with the fit so that a resumed epoch counts on. Not here: the report on a
-checkpoint (``ml.evaluation``).
+checkpoint (``core.report``).
 """
 
 from typing import Any
