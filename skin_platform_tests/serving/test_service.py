@@ -13,9 +13,15 @@ import pytest
 from PIL import Image
 
 from skin_platform.client import ApiError, SkinClient, top_k_predictions
+from skin_platform.defs.bundling import export_champion
+from skin_platform.lineage import trace_prediction
+from skin_platform.serving.bento_store import bento_folder
 from skin_platform.serving.bundle import BundleError, read_bundle, write_bundle
 from skin_platform.serving.launch import LaunchError, current_tag, free_port, held_port, running_service
-from skin_platform_tests.deployments import LABELS, SKIN, background, wait_for
+from skin_platform.storage.stores import Stores
+from skin_platform_tests.defs.bundles.registered import NAMES as LABELS
+from skin_platform_tests.defs.bundles.registered import new_home, promote, register
+from skin_platform_tests.deployments import SKIN, background, wait_for
 from skin_platform_tests.deployments import free_port as any_port
 
 pytestmark = pytest.mark.slow
@@ -28,23 +34,37 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def picture(walked) -> bytes:
-    row = walked.stores.datasets.read(walked.story["dataset_digest"])[0]
-    return walked.stores.cache.image(row.sha256, row.s3_uri)
+def stores(tmp_path_factory) -> Stores:
+    """A home with a champion."""
+    found = new_home(tmp_path_factory.mktemp("served") / "home")
+    promote(found, register(found))
+    export_champion(found)
+    return found
 
 
 @pytest.fixture(scope="module")
-def url(walked, tmp_path_factory):
+def home(stores) -> Path:
+    return stores.settings.home.root
+
+
+@pytest.fixture(scope="module")
+def picture(stores) -> bytes:
+    row = stores.datasets.read(stores.datasets.latest())[0]
+    return stores.cache.image(row.sha256, row.s3_uri)
+
+
+@pytest.fixture(scope="module")
+def url(home, tmp_path_factory):
     """`skin serve` as a person starts it."""
     port = any_port()
     log = tmp_path_factory.mktemp("serve") / "log"
-    with background(SKIN, "serve", "--home", walked.home, "--port", port, log=log) as process:
+    with background(SKIN, "serve", "--home", home, "--port", port, log=log) as process:
         client = SkinClient(f"http://127.0.0.1:{port}")
         wait_for(lambda: process.poll() is None and client.is_ready(), 90, f"the service: {log.read_text()[-2000:]}")
         yield f"http://127.0.0.1:{port}"
 
 
-def test_curl_gets_label_probabilities_set_version_and_id(url, picture, tmp_path, walked):
+def test_curl_gets_label_probabilities_set_version_and_id(url, picture, tmp_path, stores):
     (tmp_path / "x.jpg").write_bytes(picture)
     done = subprocess.run(["curl", "-sf", "-F", f"image=@{tmp_path / 'x.jpg'}", f"{url}/predict"], capture_output=True,
                           text=True, check=True)
@@ -55,7 +75,7 @@ def test_curl_gets_label_probabilities_set_version_and_id(url, picture, tmp_path
     assert answer["prediction_set"]["coverage"] == 0.9
     assert isinstance(answer["abstained"], bool)
     assert (answer["abstained_reason"] is not None) == answer["abstained"]
-    assert answer["model_version"] == walked.story["answer"]["model_version"]
+    assert answer["model_version"] == stores.versions.aliases()["champion"]
     assert len(answer["prediction_id"]) == 36
     assert "not a medical device" in answer["notice"]
 
@@ -65,13 +85,14 @@ def test_machines_and_people_find_their_pages(url, path):
     assert httpx.get(url + path, trust_env=False).status_code == 200
 
 
-def test_the_status_tells_which_model_answers(url, walked):
+def test_the_status_tells_which_model_answers(url, stores):
     with SkinClient(url) as client:
         status = client.model_status()
         assert client.health()["status"] == "ok"
-    assert status["bundle"] == walked.story["bundle"]
-    assert status["dataset_digest"] == walked.story["dataset_digest"]
-    assert status["metrics"]["accuracy"] == pytest.approx(walked.story["metrics"]["accuracy"])
+    assert status["bundle"] == current_tag(stores.settings.home.export)
+    assert status["dataset_digest"] == stores.datasets.latest()
+    assert status["metrics"] == {"accuracy": 0.75, "macro_f1": 0.7}
+    assert status["promotion"]["kind"] == "promoted"
     assert status["labels"] == list(LABELS)
     assert status["ready"] is True
 
@@ -79,7 +100,7 @@ def test_the_status_tells_which_model_answers(url, walked):
 def test_top_k_is_as_many_as_asked_for(url, picture):
     with SkinClient(url) as client:
         assert len(client.predict(picture, top_k=1)["top_k"]) == 1
-        assert len(client.predict(picture, top_k=99)["top_k"]) == 3
+        assert len(client.predict(picture, top_k=99)["top_k"]) == len(LABELS)
         with pytest.raises(ApiError) as refused:
             client.predict(picture, top_k=0)
     assert refused.value.status == 422
@@ -125,6 +146,16 @@ def test_a_batch_answers_each_image_or_says_why_not(url, picture):
         assert answer["top_k"][0]["probability"] == pytest.approx(alone["top_k"][0]["probability"], abs=1e-6)
 
 
+def test_an_answer_is_traced_without_its_bento_too(url, stores, picture, monkeypatch):
+    with SkinClient(url) as client:
+        answer = client.predict(picture)
+    trace, images = trace_prediction(answer["prediction_id"], stores.settings, wait_seconds=20)
+    assert (trace.model_version, trace.dataset_digest) == (answer["model_version"], stores.datasets.latest())
+    assert len(images.rows) == 12
+    monkeypatch.setattr(stores.settings.home, "bentoml", stores.settings.home.root / "no bentos")
+    assert trace_prediction(answer["prediction_id"], stores.settings)[0] == trace
+
+
 def test_a_request_id_is_kept(url):
     answer = httpx.post(f"{url}/predict", files={"image": b""}, headers={"X-Request-Id": "abc123"}, trust_env=False)
     assert answer.json()["request_id"] == "abc123"
@@ -145,13 +176,13 @@ def test_a_service_that_is_not_there_is_one_clear_error():
         client.health()
 
 
-def test_a_bundle_that_does_not_answer_as_recorded_never_serves(walked, picture, tmp_path):
-    sound = read_bundle(walked.home / "runs" / "skin5-current")
+def test_a_bundle_that_does_not_answer_as_recorded_never_serves(home, picture, tmp_path):
+    sound = read_bundle(home / "runs" / "skin5-current")
     spoilt = tmp_path / "bundle"
     first = replace(sound.golden[0], probabilities=sound.golden[0].probabilities[::-1])
     write_bundle(replace(sound, golden=(first, *sound.golden[1:])), spoilt)
     port = any_port()
-    with background(SKIN, "serve", "--home", walked.home, "--port", port, log=tmp_path / "log",
+    with background(SKIN, "serve", "--home", home, "--port", port, log=tmp_path / "log",
                     env={"SKIN_BUNDLE": str(spoilt)}):
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: _status(f"{url}/livez") == 200, 90, "the service")
@@ -164,9 +195,9 @@ def test_a_bundle_that_does_not_answer_as_recorded_never_serves(walked, picture,
     assert (refused.value.status, refused.value.code) == (503, "not_ready")
 
 
-def test_a_configured_key_is_asked_for(walked, picture, monkeypatch):
+def test_a_configured_key_is_asked_for(home, picture, monkeypatch):
     monkeypatch.setenv("API_KEY", "open-sesame")
-    with running_service(walked.story["bundle"], walked.home, "127.0.0.1", any_port()) as url:
+    with running_service(current_tag(home / "runs" / "skin5-current"), home, "127.0.0.1", any_port()) as url:
         for client in (SkinClient(url), SkinClient(url, "wrong")):
             with pytest.raises(ApiError) as refused:
                 client.predict(picture)
@@ -177,8 +208,8 @@ def test_a_configured_key_is_asked_for(walked, picture, monkeypatch):
         assert SkinClient(url).health()["status"] == "ok"
 
 
-def test_the_bento_runs_its_own_code_without_torch(walked):
-    source = walked.home / "bentoml" / "bentos" / "lesion_classifier" / walked.story["bundle"].split(":")[1] / "src"
+def test_the_bento_runs_its_own_code_without_torch(home):
+    source = bento_folder(current_tag(home / "runs" / "skin5-current"), home / "bentoml") / "src"
     code = ("import sys; import skin_platform.serving.service as s; from pathlib import Path; "
             "assert Path(s.__file__).is_relative_to(sys.path[0]), s.__file__; "
             "print([m for m in ('torch', 'dagster', 'mlflow', 'duckdb', 'transformers') if m in sys.modules])")
@@ -225,8 +256,8 @@ def _status(url: str) -> int:
         return 0
 
 
-def test_damage_to_a_bundle_is_named(walked, tmp_path):
-    folder = shutil.copytree(walked.home / "runs" / "skin5-current", tmp_path / "bundle")
+def test_damage_to_a_bundle_is_named(home, tmp_path):
+    folder = shutil.copytree(home / "runs" / "skin5-current", tmp_path / "bundle")
     model = bytearray((folder / "model.onnx").read_bytes())
     model[len(model) // 2] ^= 1
     (folder / "model.onnx").write_bytes(bytes(model))

@@ -19,7 +19,7 @@ from skin_platform.storage.versions import ModelFacts
 from skin_platform_tests.ml.examples import pictures, png, tiny
 from skin_platform_tests.storage.frozen import freeze_rows
 
-NAMES = ("dunkel", "hell")
+NAMES = ("blau é", "zart")
 CALIBRATION = Calibration(1.5, (0.9, 0.9), 0.9, False, 8, (4, 4))
 NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -47,9 +47,9 @@ def register(stores: Stores, seconds: int = 0, *, seed: int = 3, card: str = "# 
     """A version that was made ``seconds`` after noon, with its origin and card; its name."""
     digest = stores.datasets.latest()
     data, history = checkpoint(seed)
-    sha256 = hashlib.sha256(data).hexdigest()
+    key, sha256 = stores.models.write(f"run-{seed}", "model.ckpt", data)
     trained = CheckpointReference(
-        f"skin/models/run-{seed}/model.ckpt", sha256, "w" * 64,
+        key, sha256, "w" * 64,
         DatasetReference(digest, f"datasets/{digest}/manifest.tsv", "c" * 64, NAMES, {"train": 4, "val": 8}),
         "1+abc", "run-1", "", NOON.isoformat())
     interval = Interval(0.5, 0.9, 0.95)
