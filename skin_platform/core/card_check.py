@@ -5,9 +5,9 @@ digest, version and date a text in it; so the card's own wording cannot bring in
 the evidence gives; so no figure can stand where another belongs. Not here: the wording (``core.model_card``).
 """
 
+import difflib
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -36,9 +36,9 @@ def numbers_not_in(text: str, evidence: Mapping[str, Any]) -> list[str]:
 
 
 def lines_not_in(text: str, evidence: Mapping[str, Any]) -> list[str]:
-    """The lines that ``text`` has and the card of this evidence has not (``+``), and the other way round (``-``)."""
-    has, should = Counter(text.splitlines()), Counter(render_card(evidence).splitlines())
-    return [*(f"+ {line}" for line in (has - should).elements()), *(f"- {line}" for line in (should - has).elements())]
+    """The lines that ``text`` has and the card of this evidence has not there (``+``), and the other way round (``-``)."""
+    found = difflib.unified_diff(render_card(evidence).splitlines(), text.splitlines(), lineterm="", n=0)
+    return [f"{line[0]} {line[1:]}" for line in list(found)[2:] if line[0] in "+-"]
 
 
 def _is_in(token: str, numbers: frozenset[float]) -> bool:

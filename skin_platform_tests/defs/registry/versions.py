@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from mlflow import MlflowClient
 
+from skin_platform.core.calibration import Calibration
+from skin_platform.core.intervals import Interval
+from skin_platform.core.references import CheckpointReference, DatasetReference, EvaluationReference
 from skin_platform.defs.tracking_database import experiment_in
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores, prepare_home
@@ -31,13 +35,24 @@ def add_version(stores, number, run_key=None, **changed):
     facts = ModelFacts(**{
         "train_accuracy": 0.9, "val_accuracy": 0.7, "train_loss": 0.3, "val_loss": 0.8, "score": {}, "calibration": {}} | known)
     version = stores.versions.upload_model(checkpoint, HISTORY, facts, lambda: NOON + timedelta(hours=number))
-    run_key = run_key or f"run {number}"
-    origin = evidence["origin"] | {"report_sha256": hashlib.sha256(report).hexdigest()}
-    origin["checkpoint"] |= {"key": f"skin/models/{run_key}/model.ckpt", "sha256": hashlib.sha256(checkpoint).hexdigest()}
-    stores.versions.write_file(version, "origin.json", json.dumps(origin).encode())
+    origin = _origin(run_key or f"run {number}", checkpoint, report, evidence)
+    stores.versions.write_file(version, "origin.json", json.dumps(asdict(origin)).encode())
     stores.versions.write_file(version, "evaluation.json", report)
     stores.versions.write_file(version, "verdict.json", json.dumps(evidence["verdict"] | {"version": version}).encode())
     return version
+
+
+def _origin(run_key, checkpoint, report, evidence):
+    figures = evidence["evaluation"]
+    dataset = DatasetReference(figures["dataset_digest"], "", "", tuple(figures["labels"]), locked_digest="98" * 32)
+    trained = CheckpointReference(
+        f"skin/models/{run_key}/model.ckpt", hashlib.sha256(checkpoint).hexdigest(), "b7" * 32, dataset, "0.1.0+ab12cd3",
+        "5b0b6b6e-3c5f", "", "2026-05-01T11:58:31+00:00")
+    return EvaluationReference(
+        trained, f"skin/models/{run_key}/evaluation.json", hashlib.sha256(report).hexdigest(),
+        f"skin/models/{run_key}/predictions.parquet", figures["evidence_sha256"], figures["split"], figures["n"],
+        figures["accuracy"], Interval(**figures["accuracy_interval"]), figures["macro_f1"],
+        Interval(**figures["macro_f1_interval"]), Calibration(**figures["calibration"]))
 
 
 def told_fit(stores, number, models=1):
