@@ -1,0 +1,68 @@
+"""Subgroups: bands, n's, and an expectation that allows for a harder mix of labels."""
+
+import numpy as np
+import pytest
+
+from skin_platform.core.subgroups import NOT_GIVEN, age_band, subgroup_table
+from skin_platform_tests.core.answered import answering, learnt
+
+
+@pytest.mark.parametrize(("text", "band"), [
+    ("0", "under 30"), ("29.9", "under 30"), ("30", "30 to 49"), (" 49 ", "30 to 49"), ("50.0", "50 to 69"),
+    ("70", "70 and over"), ("101", "70 and over"), ("", ""), ("old", ""), ("nan", ""), ("inf", ""), ("-3", ""), ("30-39", "")])
+def test_ages_fall_into_bands(text, band):
+    assert age_band(text, [30, 50, 70]) == band
+
+
+def test_one_bound_makes_two_bands():
+    assert [age_band(age, [18]) for age in ("17", "18")] == ["under 18", "18 and over"]
+
+
+def test_each_value_has_its_n_its_interval_and_its_standing():
+    given = learnt(100, 0, per_group=2, sex=["F "] * 30 + ["f"] * 30 + ["m"] * 37 + [""] * 3, site=["arm"] * 100)
+    found = {item.name: item for item in subgroup_table(given, ["sex", "site"], 20)}
+    assert {name: (item.n, item.groups, item.standing) for name, item in found.items()} == {
+        "sex f": (60, 30, "judged"), "sex m": (37, 19, "judged"), f"sex {NOT_GIVEN}": (3, 2, "not given"),
+        "site arm": (100, 50, "nothing to compare with")}
+    for name, item in found.items():
+        assert item.accuracy_interval.low <= item.accuracy <= item.accuracy_interval.high, name
+        assert item.coverage_interval.low <= item.coverage <= item.coverage_interval.high, name
+    women = np.arange(100) < 60
+    assert found["sex f"].accuracy == given.right[women].mean()
+    assert found["sex f"].coverage == given.covered[women].mean()
+    assert found["site arm"].gap is None
+
+
+def test_too_few_beside_a_large_one_leave_nothing_to_compare():
+    given = learnt(60, 0, sex=["f"] * 57 + ["m"] * 3)
+    assert [(item.value, item.standing) for item in subgroup_table(given, ["sex"], 20)] == [
+        ("f", "nothing to compare with"), ("m", "too few to judge")]
+
+
+def test_bands_stand_in_the_order_of_age():
+    bands = ["70 and over", "", "under 30", "50 to 69", "30 to 49"] * 4
+    found = [item.value for item in subgroup_table(learnt(20, 0, age_band=bands), ["age_band"], 1)]
+    assert found == ["under 30", "30 to 49", "50 to 69", "70 and over", NOT_GIVEN]
+
+
+def test_a_harder_mix_of_labels_is_no_gap():
+    # label 0 is always recognised, label 1 in half of all cases, in both places alike; one place has more of label 1
+    truth = np.array([0] * 80 + [1] * 20 + [0] * 20 + [1] * 80)
+    given = answering(truth, (truth == 0) | (np.arange(200) % 2 == 0), site=["arm"] * 100 + ["leg"] * 100)
+    arm, leg = subgroup_table(given, ["site"], 20)
+    assert (arm.accuracy, leg.accuracy) == (0.9, 0.6)
+    assert leg.expected == pytest.approx(0.2 + 0.8 * 0.5)
+    assert leg.gap == pytest.approx(0.0)
+    assert leg.gap_interval.low < 0 < leg.gap_interval.high
+
+
+def test_a_label_that_only_one_place_has_is_left_out_of_its_expectation():
+    truth = np.array([0] * 60 + [2] * 30)
+    given = answering(truth, truth == 0, site=["arm"] * 30 + ["leg"] * 60)
+    leg = subgroup_table(given, ["site"], 20)[1]
+    assert (leg.accuracy, leg.expected, leg.gap) == (0.5, 1.0, 0.0)
+
+
+def test_an_attribute_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match=r"no attribute 'skin_type' \(there are: sex\): see gates.subgroups.by"):
+        subgroup_table(learnt(4, 0, sex=["f"] * 4), ["skin_type"], 20)
