@@ -39,15 +39,19 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
 
 def _champions_tag(settings: "Settings") -> str | None:
     """The bento of the champion, brought here; where the object store does not answer, the one that was exported last."""
-    from skin_platform.defs.bundling import export_champion
-    from skin_platform.serving.launch import current_tag
+    from skin_platform.defs.bundling import BundleFault, export_champion
+    from skin_platform.serving.launch import current_tag, exported_version
     from skin_platform.storage.faults import StorageError
     from skin_platform.storage.stores import Stores
 
     try:
         found = export_champion(Stores(settings))
         return current_tag(settings.home.export) if found else None
+    except BundleFault as error:
+        raise BundleFault(f"{error}. Until then `skin models rollback` lets the former champion answer") from error
     except StorageError as error:
+        if exported_version(settings.home.export) is None:
+            raise
         tag = current_tag(settings.home.export)
         _tell(f"warning: {error}. Serving {tag}, which is on this machine: whether it is the champion still is not known",
               is_fault=True)

@@ -10,7 +10,7 @@ from skin_platform.defs.bundling import ensure_bundle, export_champion
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores
 from skin_platform_tests.defs.bundles.registered import NAMES, new_home, promote, register
-from skin_platform_tests.deployments import SKIN, background, free_port, wait_for
+from skin_platform_tests.deployments import SKIN, background, free_port, skin, wait_for
 from skin_platform_tests.ml.examples import pictures, png
 
 pytestmark = pytest.mark.slow
@@ -113,6 +113,14 @@ def test_with_the_object_store_down_the_export_on_this_machine_is_served(built, 
     [warning] = [line for line in served.shown.splitlines() if line.startswith("warning:")]
     assert "S3_ENDPOINT" in warning
     assert f"Serving lesion_classifier:{exported}, which is on this machine" in warning
+
+
+def test_with_the_object_store_down_and_nothing_on_this_machine_the_fault_is_told(tmp_path):
+    done = skin("serve", "--home", tmp_path, "--port", free_port(), env={"S3_ENDPOINT": f"http://127.0.0.1:{free_port()}"},
+                check=False)
+    assert done.returncode == 1
+    assert "check S3_ENDPOINT" in done.stderr
+    assert "promoted" not in done.stderr, "whether anything was is not known"
 
 
 def _is_live(served):
