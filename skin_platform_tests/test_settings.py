@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from skin_platform.core.gate_rules import GateRules, LabelRules
 from skin_platform.dataset_config import SettingsError
 from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import load_settings
@@ -63,6 +64,21 @@ def test_the_dataset_config_takes_variables(tmp_path, monkeypatch):
     (("labels:", "lables:"), "lables"),
     (("seed: 0", "seed: [0"), "not YAML"),
     (("/skin.duckdb", "/metadata.duckdb"), "metadata_database"),
+    (("gates:", "gate:"), "`gates` is missing"),
+    (("conformal: {coverage: 0.9, by_label: false}", "conformal_coverage: 0.9"), "now written `conformal: {coverage: 0.9}`"),
+    (("coverage: 0.9,", "coverage: 1.0,"), "conformal.coverage"),
+    (("floor: ${PERFORMANCE_THRESHOLD}", "floor: 1.5"), "gates.floor"),
+    (("metric: balanced_accuracy", "metric: auc"), "gates.champion.metric"),
+    (("level: 0.05", "level: 0.5"), "gates.champion.level"),
+    (("labels: {}", "labels: {b: {malignant: true}}"), "gates.labels: b is none of the labels (a)"),
+    (("labels: {}", "labels: {a: {recall_floor: 0.8}}"), "add `malignant: true`"),
+    (("labels: {}", "labels: {a: {malignant: true, recall_floor: 80}}"), "gates.labels.a.recall_floor"),
+    (("by: [sex,", "by: [age,"), "gates.subgroups.by"),
+    (("by: [sex,", "by: [site,"), "an attribute is named twice"),
+    (("[30, 50, 70]", "[30, 30]"), "gates.age_bands"),
+    (("[30, 50, 70]", "[]"), "gates.age_bands"),
+    (("when_too_few: refuse", "when_too_few: warn"), "gates.malignant.when_too_few"),
+    (("ceiling: 0.1", "ceiling: -0.1"), "gates.calibration.ceiling"),
 ])
 def test_a_fault_in_the_dataset_config_is_named(tmp_path, change, named):
     path = tmp_path / "dataset.yaml"
@@ -100,6 +116,25 @@ def test_weights_are_a_folder_or_pinned_by_a_commit(tmp_path):
         text = render_dataset_config(["a"]).replace('{name: auto, weights: "", revision: ""}', json.dumps(backbone))
         (tmp_path / "dataset.yaml").write_text(text, encoding="utf-8")
         assert load_settings(skin_home=tmp_path).dataset.backbone.revision == backbone["revision"]
+
+
+def test_a_new_home_demands_what_the_rules_demand_by_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERFORMANCE_THRESHOLD", "0.75")
+    (tmp_path / "dataset.yaml").write_text(render_dataset_config(["a"]), encoding="utf-8")
+    assert load_settings(skin_home=tmp_path).dataset.gate_rules == GateRules(0.75)
+    (tmp_path / "dataset.yaml").write_text(
+        render_dataset_config([]).replace("labels: {}", "labels: {b: {malignant: true, recall_floor: 0.8}}")
+        .replace("coverage: 0.9, by_label: false", "coverage: 0.8, by_label: true"), encoding="utf-8")
+    rules = load_settings(skin_home=tmp_path).dataset.gate_rules
+    assert rules.labels == {"b": LabelRules(True, 0.8)}
+    assert (rules.coverage.coverage, rules.coverage.by_label) == (0.8, True)
+
+
+def test_a_floor_that_is_lowered_for_the_demo_says_so_in_the_file(tmp_path):
+    text = render_dataset_config(["a", "b"], floor=0.55)
+    assert "floor: 0.55  # LOWERED FOR THE DEMO by `skin demo`" in text
+    (tmp_path / "dataset.yaml").write_text(text, encoding="utf-8")
+    assert load_settings(skin_home=tmp_path).dataset.gates.floor == 0.55
 
 
 def test_a_missing_dataset_config_says_how_to_get_one(tmp_path):

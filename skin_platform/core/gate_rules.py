@@ -17,7 +17,7 @@ class ChampionRules:
     """The candidate's ``metric`` may be worse than the champion's by less than ``margin``; errors happen at ``level``."""
 
     metric: Metric = "balanced_accuracy"
-    margin: float = 0.02
+    margin: float = 0.05
     level: float = 0.05
 
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.findings import Finding, GateStatus
 from skin_platform.core.gate_rules import GateRules, WhenTooFew
@@ -61,12 +59,13 @@ def floor_finding(evidence: Evidence, floor: float) -> Finding:
     hits, groups = int(evidence.right.sum()), len(set(evidence.groups))
     replicates = accuracy_of(resampled(evidence.truth, evidence.predicted, evidence.groups, len(evidence.labels)))
     accuracy, interval = hits / evidence.n, share_interval(hits, evidence.n, replicates, groups)
+    assert interval is not None  # evidence has an image
     passed = accuracy >= floor
     reason = (f"accuracy {with_interval(accuracy, interval)} on {evidence.n} images of {groups} groups "
               f"{'reaches' if passed else 'is under'} the floor of {floor:g}")
     return Finding("passed" if passed else "failed", reason,
                    {"n": evidence.n, "groups": groups, "accuracy": accuracy, "floor": floor,
-                    "low": interval.low if interval else np.nan, "high": interval.high if interval else np.nan})
+                    "low": interval.low, "high": interval.high})
 
 
 def _verdict(gate: str, found: Finding, when_too_few: WhenTooFew) -> Verdict:
