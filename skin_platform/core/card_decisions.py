@@ -30,8 +30,8 @@ def loud(evidence: Fields) -> list[str]:
     for move in _moves(evidence):
         if move["kind"] == "forced" and move["version"] == version:
             lines += [f"**Forced promotion. {escaped(move['by'])} made this version the {escaped(move['alias'])} at "
-                      f"{moment(move['at'])} without asking the gates. Reason given: {escaped(move['why'])}.** "
-                      f"{_against(evidence, move)}", ""]
+                      f"{moment(move['at'])} against the gates. Reason given: {escaped(move['why'])}.** "
+                      f"{_against(evidence, move)}".rstrip(), ""]
     note = (evidence.get("words") or {}).get("floor_note")
     return [*lines, f"**{escaped(note)}**", ""] if note else lines
 
@@ -62,8 +62,12 @@ def history(evidence: Fields) -> list[str]:
 
 
 def _against(evidence: Fields, move: Fields) -> str:
+    """What the gates said, where the reason given does not quote it already."""
     verdict = evidence.get("verdict") or {}
-    blocking = [f"{escaped(item['gate'])}: {escaped(item['reason'])}" for item in verdict.get("verdicts", []) if item["blocks"]]
+    found = [item for item in verdict.get("verdicts", []) if item["blocks"]]
+    if found and all(item["reason"] in move["why"] for item in found):
+        return ""
+    blocking = [f"{escaped(item['gate'])}: {escaped(item['reason'])}" for item in found]
     when = "at that time" if move.get("verdict_sha256") == evidence.get("verdict_sha256") else "when it was judged last"
     if not verdict:
         return "It was not judged."

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 NOT_KNOWN = "–"
-SPECIAL = re.compile(r"([\\`*\[\]<>|~&@$]|(?<![^\W_])_|_(?![^\W_])|:(?=//))")  # an underscore inside a word marks nothing up
+# but an underscore inside a word, which marks nothing up
+SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|@(?=\S*\.)|(?<![^\W_])_|_(?![^\W_])|:(?=//))")
 FIGURE = re.compile(rf"[-+]?\d+(\.\d+)?( \(| of |$)|{NOT_KNOWN}")
 # whatever begins a new line somewhere, or turns the direction of the text around it
 STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")

@@ -70,11 +70,17 @@ def test_a_letter_of_a_digest_that_was_altered_is_found_by_its_value_alone(card,
 
 def test_what_nobody_may_overlook_stands_at_the_top_in_bold(card):
     top = card.partition("## ")[0]
-    assert re.search(r"\*\*Forced promotion\. bob made this version the champion at 2026-05-02 08:00:05 UTC without asking the "
+    assert re.search(r"\*\*Forced promotion\. bob made this version the champion at 2026-05-02 08:00:05 UTC against the "
                      r"gates\. Reason given: shown at 9\.\*\* Against it, at that time: floor: accuracy", top)
     assert "**The floor was lowered to 0.31.**" in top
     assert "**Not a medical device.**" in top
     assert "Forced" not in render_card(stored(moves=[move()]))
+
+
+def test_what_the_gates_said_is_not_said_twice_where_the_reason_quotes_it(evidence):
+    [blocking] = [of["reason"] for of in evidence["verdict"]["verdicts"] if of["blocks"]]
+    told = render_card(evidence | {"moves": [move(kind="forced", why=f"a try (against it: floor: {blocking})")]})
+    assert told.partition("## ")[0].count(escaped(blocking)) == 1
 
 
 @pytest.mark.parametrize(("moves", "standing"), [

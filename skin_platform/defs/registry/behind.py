@@ -8,6 +8,7 @@ from skin_platform.core.card_check import lines_not_in
 from skin_platform.defs.registry.model_card import card_evidence, read_card
 from skin_platform.defs.registry.truth import registry_out_of_step
 from skin_platform.serving.exporting import read_promotion
+from skin_platform.storage.faults import StorageError
 from skin_platform.storage.moves import ALIASES
 from skin_platform.storage.stores import Stores
 
@@ -23,7 +24,10 @@ def behind_the_moves(stores: Stores, *, cards: bool = True) -> dict[str, str]:
 
 
 def stale_cards(stores: Stores) -> list[str]:
-    """The versions of the last moves whose stored card is not what their evidence gives now; one without a card is none."""
+    """The versions of the last moves whose stored card is not what their evidence gives now; one without a card is none.
+
+    Where a file is damaged it is not, either: who writes the card anew learns what is wrong.
+    """
     found = []
     for version in _concerned(stores):
         try:
@@ -31,6 +35,8 @@ def stale_cards(stores: Stores) -> list[str]:
                 found.append(version)
         except KeyError:  # deleted, or not judged yet: the asset writes its first card
             continue
+        except StorageError:
+            found.append(version)
     return found
 
 

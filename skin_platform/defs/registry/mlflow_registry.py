@@ -84,7 +84,8 @@ class MlflowRegistry:
         if model is None:
             return []
         self._client.create_model_version(  # its location, since MLflow would look a models:/ address up in another registry
-            REGISTERED, model.artifact_location, run_id=run_id, tags=dict(wanted.tags), model_id=model.model_id)
+            REGISTERED, model.artifact_location, run_id=run_id, tags=dict(wanted.tags), model_id=model.model_id,
+            await_creation_for=0)
         found = self._versions(f" and tags.version = '{wanted.version}'")
         return _same(found, wanted.version, wanted.tags["checkpoint_sha256"])
 

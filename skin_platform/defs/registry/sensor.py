@@ -12,6 +12,7 @@ import dagster as dg
 
 from skin_platform.defs.burying import UNFINISHED
 from skin_platform.defs.resources import StoresResource
+from skin_platform.storage.faults import StorageError
 from skin_platform.storage.stores import Stores
 
 INTERVAL_SECONDS = 60  # a look costs a listing of the versions and the last move of each alias
@@ -50,8 +51,11 @@ def follow_moves(context: dg.OpExecutionContext, stores: StoresResource) -> None
 
     opened = stores.open()
     for version in stale_cards(opened):  # before the export: a bento holds the card
-        write_card(version, opened)
-        context.log.info("the model card of %s is written anew", version)
+        try:
+            write_card(version, opened)
+            context.log.info("the model card of %s is written anew", version)
+        except (KeyError, StorageError) as error:
+            context.log.warning("the model card of %s is not written: %s", version, error)
     follow(opened, context.log.warning)
 
 

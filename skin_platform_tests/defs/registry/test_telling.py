@@ -11,9 +11,10 @@ from mlflow import MlflowClient, MlflowException
 
 from skin_platform.defs.registry.behind import behind_the_moves, stale_cards
 from skin_platform.defs.registry.model_card import write_card
-from skin_platform.defs.registry.sensor import AGAIN_AFTER, IN_STEP, Looked, look
+from skin_platform.defs.registry.sensor import AGAIN_AFTER, IN_STEP, Looked, look, sync_registry
 from skin_platform.defs.registry.telling import tell_registry
 from skin_platform.defs.registry.truth import registry_out_of_step
+from skin_platform.defs.resources import StoresResource
 from skin_platform.defs.tracking_database import experiment_in
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores
@@ -133,6 +134,7 @@ def test_a_run_without_a_model_is_said_once_and_holds_nothing_up(stores):
     assert not registry_out_of_step(stores)
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_calls_the_next_telling_completes_it(stores, monkeypatch, tmp_path):
     for number in (1, 2, 3):
         told_fit(stores, number)
@@ -236,6 +238,7 @@ def test_a_damaged_version_stays_as_it_was_shown_and_holds_nothing_up(stores):
     assert names(stores) == ({"champion": first, "challenger": second}, [first, second])
 
 
+@pytest.mark.slow
 def test_the_sensor_asks_for_one_run_for_what_is_behind_and_is_silent_otherwise(stores):
     def looked(cursor, at=NOW):
         result = look(stores, Looked.of(cursor), at)
@@ -274,6 +277,25 @@ def test_a_promotion_that_was_killed_before_anything_followed_is_noticed(stores)
     move(stores, "champion", version)
     assert stale_cards(stores) == [version]
     assert set(behind_the_moves(stores)) == {"export", "cards", "mlflow"}
-    result = look(stores, Looked(), NOW)
-    assert result.run_requests is not None
-    assert isinstance(result.run_requests[0], dg.RunRequest)
+    [request] = look(stores, Looked(), NOW).run_requests
+    assert isinstance(request, dg.RunRequest)
+
+
+def test_the_job_brings_cards_and_mlflow_in_step_and_warns_of_what_it_cannot(stores):
+    told_fit(stores, 1)
+    version = add_version(stores, 1)
+    write_card(version, stores)
+    move(stores, "challenger", version, kind="registered")
+    assert set(behind_the_moves(stores)) == {"cards", "mlflow"}
+    resources = {"stores": StoresResource(home=str(stores.settings.home.root))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert sync_registry.execute_in_process(instance=instance, resources=resources).success
+        assert behind_the_moves(stores) == {}
+        assert names(stores)[0] == {"challenger": version}
+        stores.objects.upload_file("skin-models", f"skin_classifier/{version}/evaluation.json", b"{}")
+        assert set(behind_the_moves(stores)) == {"cards"}
+        result = sync_registry.execute_in_process(instance=instance, resources=resources)
+        assert result.success
+        warned = [event.user_message for event in instance.all_logs(result.run_id) if "is not written" in event.user_message]
+    assert len(warned) == 1
+    assert "evaluation.json is damaged" in warned[0]
