@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from skin_platform.defs.burying import show_life
 from skin_platform.defs.tracking_database import EXPERIMENT
 from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.stores import Stores, prepare_home
@@ -25,6 +26,11 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Everything that is kept under one ``SKIN_HOME`` and in its buckets."""
 
     home: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Show that the run's process lives, whoever launched it; see ``defs.burying``."""
+        if context.instance is not None and context.run is not None and not context.instance.is_ephemeral:
+            show_life(Path(context.instance.root_directory), context.run.run_id)
 
     def open(self) -> Stores:
         """The opened stores; reads ``dataset.yaml`` and the credentials now, so that changes take hold."""

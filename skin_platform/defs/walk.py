@@ -16,10 +16,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from skin_platform.defs.burying import bury_killed_walks, walking
+from skin_platform.defs.burying import bury_killed_runs, walking
 from skin_platform.defs.interrupts import Interrupts, Terminated
 from skin_platform.defs.listening import Listener, Told, Walked
 from skin_platform.defs.partitions import BATCHES
+from skin_platform.defs.places import patient_claims
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the instance keeps the log; the caller tells
 
@@ -37,7 +38,7 @@ def instance_in(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of a home, made where there is none yet."""
     make_instance(dagster_home)
     with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-        bury_killed_walks(instance, dagster_home)
+        bury_killed_runs(instance, dagster_home)
         yield instance
 
 
@@ -108,7 +109,8 @@ def _execute(
     walked.run_ids.append(run_id)
     # what is run again after a kill is run by whoever walks next, not by Dagster's retries
     tags = {"dagster/max_retries": "0", **({"skin/batch": partition_key} if partition_key else {})}
-    with walking(Path(instance.root_directory), run_id), Interrupts() as interrupts:
+    with (walking(Path(instance.root_directory), run_id), Interrupts() as interrupts,
+          patient_claims(instance, lambda: interrupts.came, tell)):
         try:
             result = job.execute_in_process(
                 instance=instance, run_id=run_id, partition_key=partition_key, raise_on_error=False,

@@ -15,7 +15,7 @@ from skin_platform.core.datasets import DatasetRow
 from skin_platform.dataset_config import BackboneConfig
 from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
-from skin_platform.defs.burying import bury_killed_walks
+from skin_platform.defs.burying import bury_killed_runs
 from skin_platform.defs.checkpoints.config import TrainConfig
 from skin_platform.defs.datasets.sensors import catalogue_sensor
 from skin_platform.defs.raw.sensors import landing_sensor
@@ -234,10 +234,10 @@ def test_a_killed_run_gives_back_its_place_in_the_pool(settings, instance):
         "with walking(Path(sys.argv[1]), sys.argv[2]):\n    print('walking', flush=True); time.sleep(60)"),
         str(settings.home.dagster), run_id], stdout=subprocess.PIPE)
     assert child.stdout.readline()
-    assert bury_killed_walks(instance, settings.home.dagster) == []
+    assert bury_killed_runs(instance, settings.home.dagster) == []
     child.kill()
     child.wait()
-    assert bury_killed_walks(instance, settings.home.dagster) == [run_id]
+    assert bury_killed_runs(instance, settings.home.dagster) == [run_id]
     assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE
     assert instance.event_log_storage.get_concurrency_info("lesions").active_run_ids == set()
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from skin_platform.defs.burying import bury_killed_walks
+from skin_platform.defs.burying import bury_killed_runs
 from skin_platform.defs.partitions import BATCHES
 from skin_platform.defs.raw.jobs import ingest_batch
 from skin_platform.defs.raw.requests import requests_for
@@ -18,7 +18,7 @@ MAX_BATCHES_PER_DAY = 200  # 400,000 files with the default SKIN_MAX_BATCH_FILES
 def daily_landing(context: dg.ScheduleEvaluationContext, stores: StoresResource) -> list[dg.RunRequest] | dg.SkipReason:
     """What the landing sensors do at each look, once a day; stopped unless somebody starts it."""
     opened = stores.open()
-    bury_killed_walks(context.instance, opened.settings.home.dagster)
+    bury_killed_runs(context.instance, opened.settings.home.dagster)
     for place in (opened.place(), opened.landing_bucket):
         if place is not None:
             opened.claim(place.root)

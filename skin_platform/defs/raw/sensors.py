@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from skin_platform.defs.burying import bury_killed_walks
+from skin_platform.defs.burying import bury_killed_runs
 from skin_platform.defs.raw.jobs import ingest_batch
 from skin_platform.defs.raw.requests import requests_for
 from skin_platform.defs.resources import StoresResource
@@ -26,7 +26,7 @@ MAX_BATCHES_PER_TICK = 20  # one tick plans at most this many runs; the queue ad
 def landing_sensor(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult | dg.SkipReason:
     """A run for every claimed batch that is not in the catalogue and that nobody is bringing there."""
     opened = stores.open()
-    bury_killed_walks(context.instance, opened.settings.home.dagster)
+    bury_killed_runs(context.instance, opened.settings.home.dagster)
     return _look(context, opened, opened.place(), lambda root: not _is_in(opened.landing_bucket, root))
 
 
