@@ -1,8 +1,10 @@
 """Promises of the model card: no number but the evidence's, nothing loud left unsaid, and no name breaks out of its place."""
 
+import html
 import re
 
 import pytest
+from markdown_it import MarkdownIt
 
 from skin_platform.core.card_check import lines_not_in, numbers_not_in
 from skin_platform.core.markdown import code, escaped, table
@@ -136,6 +138,17 @@ def test_a_name_ends_no_cell_and_marks_nothing_up(card):
     assert escaped("<b> *x* [l](http://e.vil) `c` __u__ a_b") == r"\<b\> \*x\* \[l\](http\://e.vil) \`c\` \_\_u\_\_ a_b"
     assert code("a`b|c\n") == "`a'b/c`"
     assert table(["a", "b"], [["x", "0.5 (0.4 to 0.6)"]])[1] == "| :-- | --: |"
+
+
+def test_a_reader_sees_each_name_as_it_is_and_nothing_of_its_making():
+    labels = ("rot | *fett*", "blau_é <b>", "grade 2\n# t", "`x` [l](http://a.b)", "~~s~~ &amp; \\", "- li",
+              "1. eins", "$m$ __u__")
+    evidence = stored(drawn(labels, 300), moves=[move(kind="forced", by="<i>x</i>", why="**a** | b")])
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(render_card(evidence))
+    cells = {html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page)}
+    assert {" ".join(label.split()) for label in labels} | {"<i>x</i>", "**a** | b"} <= cells
+    tags = {tag for tag in re.findall(r"<(\w+)", page) if tag not in ("table", "thead", "tbody", "tr", "th", "td")}
+    assert tags == {"h1", "h2", "h3", "p", "ul", "li", "strong", "em", "code"}
 
 
 def test_a_card_names_its_version_and_says_who_held_it_against_whom(card):
