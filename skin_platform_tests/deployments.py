@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import Settings, load_settings
-from skin_platform.storage.stores import Stores
+from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
 
@@ -102,11 +103,19 @@ def spoil(folder: Path) -> dict[str, str]:
             "not configured/x.jpg": "not in the configuration"}
 
 
+def demand_nothing(home: Path, labels: Sequence[str]) -> None:
+    """A home whose gates let any first model answer, as a person may write it; six test images could say anything."""
+    settings = load_settings(skin_home=home)
+    prepare_home(settings)
+    settings.home.dataset_config.write_text(render_dataset_config(sorted(labels), floor=0), encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A small delivery with planted faults, walked by `skin demo --json` on the local folder."""
     folder = tmp_path_factory.mktemp("deployment")
     delivery = small_delivery(folder / "clinic Ñ", duplicates=0.05, corrupt=0.1)
+    demand_nothing(folder / "home", LABELS)
     done = skin("demo", "--data", delivery, "--home", folder / "home", "--epochs", 2, "--json",
                 env={"API_PORT": str(free_port())})
     return Deployment(folder / "home", delivery, json.loads(done.stdout.splitlines()[-1]), done.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from skin_platform.commands import promoting
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
@@ -34,7 +34,7 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 for item in found]
         print(json.dumps(told, ensure_ascii=False))
         return
-    table = Table("version", "accuracy (95 %)", "on", "alias", "verdict")  # the rest is in --json: 80 columns hold no more
+    table = Table(Column("version", no_wrap=True), "accuracy (95 %)", "on", "alias", "verdict")  # the rest is in --json: 80 columns hold no more
     for item in found:
         score = item.manifest["score"]
         interval = Interval(**score["accuracy_interval"]) if score["accuracy_interval"] else None

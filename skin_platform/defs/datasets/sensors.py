@@ -1,13 +1,13 @@
 """Sensors of the room ``datasets``: notice that there is something new to learn from.
 
-Level-triggered: what the catalogue holds is compared with what the newest bundle was trained on. An edge (an asset event) can
+Level-triggered: what the catalogue holds is compared with what the newest version was trained on. An edge (an asset event) can
 be lost while a run is busy; a difference stays until it is acted upon.
 """
 
 import dagster as dg
 from pydantic import TypeAdapter
 
-from skin_platform.core.references import BundleReference
+from skin_platform.core.references import ModelVersionReference
 from skin_platform.defs.burying import UNFINISHED
 from skin_platform.defs.checkpoints.jobs import train_now
 from skin_platform.defs.raw.jobs import ingest_batch
@@ -19,7 +19,7 @@ from skin_platform.storage.stores import Stores
 @dg.sensor(
     job=train_now, default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=load_settings().check_interval_seconds,
-    description="Asks for training when the catalogue holds other images than the newest bundle was trained on.",
+    description="Asks for training when the catalogue holds other images than the newest version was trained on.",
 )
 def catalogue_sensor(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult | dg.SkipReason:
     """One run for each state of the catalogue, once nothing is being ingested or trained."""
@@ -28,7 +28,7 @@ def catalogue_sensor(context: dg.SensorEvaluationContext, stores: StoresResource
     if state is None or not state.trainable:
         return dg.SkipReason("the catalogue is empty")
     if state.trainable_digest == _trained_on(opened):
-        return dg.SkipReason("the newest bundle was trained on what the catalogue holds")
+        return dg.SkipReason("the newest version was trained on what the catalogue holds")
     for job in (ingest_batch.name, train_now.name):
         if context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
             return dg.SkipReason(f"{job} is running; looking again when it is through")
@@ -37,10 +37,9 @@ def catalogue_sensor(context: dg.SensorEvaluationContext, stores: StoresResource
 
 
 def _trained_on(stores: Stores) -> str | None:
-    """The digest of the catalogue that the newest exported bundle goes back to; None before the first."""
+    """The digest of the catalogue that the newest version goes back to, promoted or refused; None before the first."""
     try:
-        stored = stores.references.read(["bundles", "export"])
+        stored = stores.references.read(["registry", "model_version"])
     except KeyError:
         return None
-    bundle = TypeAdapter(BundleReference).validate_python(stored)
-    return bundle.evaluation.checkpoint.dataset.catalogue_digest
+    return TypeAdapter(ModelVersionReference).validate_python(stored).evaluation.checkpoint.dataset.catalogue_digest

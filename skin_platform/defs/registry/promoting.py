@@ -111,16 +111,16 @@ def reign(history: list[Move]) -> list[str]:
 def follow(stores: Stores, warn: Warn) -> None:
     """Bring in step what follows from the log of moves; what cannot be now is said, and done later."""
     later = "`skin models record` or registry_sensor does it later"
-    try:
-        export_champion(stores)
-    except (BundleFault, StorageError, OSError) as error:
-        warn(f"{stores.settings.home.export} does not follow the champion yet ({error}); {later}")
     concerned = {move.version for move in stores.moves.history("champion")[-2:]}
     for version in concerned & set(stores.versions.list_model_versions()):
         try:
             write_card(version, stores)
         except (KeyError, StorageError, OSError) as error:
             warn(f"the model card of {version} is not written ({error}); {later}")
+    try:
+        export_champion(stores)
+    except (BundleFault, StorageError, OSError) as error:
+        warn(f"{stores.settings.home.export} does not follow the champion yet ({error}); {later}")
     try:
         tell_registry(stores)
     except (MlflowException, OSError) as error:
