@@ -67,7 +67,8 @@ def test_every_family_is_trained_and_loaded_again(hub, family):
     result = fit(pictures(16, 0), pictures(4, 1), 2, config, Preprocessing(32))
     assert result.config.backbone == family
     assert result.backbone_digest == weights_digest(build_backbone(config))
-    loaded = load_checkpoint(dump_checkpoint(result, ("a", "b"), Preprocessing(32), {}, Calibration(1.5, (0.9, 0.9), 0.9, False, 8, (4, 4))))
+    calibration = Calibration(1.5, (0.9, 0.9), 0.9, False, 8, (4, 4))
+    loaded = load_checkpoint(dump_checkpoint(result, ("a", "b"), Preprocessing(32), {}, calibration))
     images = [png(image) for image in pictures(3, 5).pixels]
     own = Predictor(loaded).logits(images)
     assert np.isfinite(own).all()
