@@ -6,6 +6,7 @@ where it lies and what the variables are (``settings``).
 
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from skin_platform.core.consent import ConsentWords
 from skin_platform.core.gate_rules import GateRules
 from skin_platform.core.layout import Vocabulary, composed
+from skin_platform.core.split_terms import SplitTerms
+from skin_platform.entry_names import unknown_entry
 from skin_platform.gates_config import ConformalConfig, GatesConfig
 
 
@@ -85,6 +88,7 @@ class DatasetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     labels: list[str] = []
     splits: dict[str, SplitConfig]
+    line: str = ""
     seed: int = 0
     backbone: BackboneConfig = BackboneConfig()
     source: str = "landing"
@@ -104,6 +108,11 @@ class DatasetConfig(BaseModel):
         if bad:
             raise ValueError(f"{bad[0]!r} cannot name a folder")
         return labels
+
+    @field_validator("line", mode="before")
+    @classmethod
+    def _line_is_a_word(cls, line: object) -> object:
+        return str(line) if isinstance(line, int | float | date) else line  # a bare number or date is a name here
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> "DatasetConfig":
@@ -160,6 +169,11 @@ class DatasetConfig(BaseModel):
         return {name: split.fraction for name, split in self.splits.items()}
 
     @property
+    def terms(self) -> SplitTerms:
+        """What a version is split by, as ``core`` takes it."""
+        return SplitTerms(self.fractions, self.seed, self.locked_split, self.line)
+
+    @property
     def train_split(self) -> str:
         """The split that is learnt from: the first."""
         return next(iter(self.splits))
@@ -193,14 +207,18 @@ def read_dataset_config(path: Path, value_of: Callable[[str], str]) -> DatasetCo
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise SettingsError(f"{path}: {faults(error)}") from None
+        raise SettingsError(f"{path}: {faults(error, model=DatasetConfig)}") from None
 
 
-def faults(error: ValidationError, name_of: Callable[[str], str] = str) -> str:
-    """Pydantic's complaints with the names that people set, and without the values that they set."""
+def faults(error: ValidationError, name_of: Callable[[str], str] = str, model: type[BaseModel] | None = None) -> str:
+    """Pydantic's complaints with the names that people set, and without the values that they set.
+
+    ``model`` is the one that refused, where it forbids entries that it does not know.
+    """
     parts = []
     for fault in error.errors(include_url=False, include_input=False):
-        name = name_of(".".join(str(part) for part in fault["loc"]))
-        message = fault["msg"].removeprefix("Value error, ")
+        is_unknown = model is not None and fault["type"] == "extra_forbidden"
+        name = name_of(".".join(str(part) for part in (fault["loc"][:-1] if is_unknown else fault["loc"])))
+        message = unknown_entry(model, fault["loc"]) if model and is_unknown else fault["msg"].removeprefix("Value error, ")
         parts.append(f"{name}: {message}" if name else message)
     return "; ".join(parts)

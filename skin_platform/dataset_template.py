@@ -36,6 +36,11 @@ splits:
   test: {fraction: 0.15, locked: true, also_called: [testing]}
 seed: 0
 
+# The line of splits. Another name than before (say, a date and why) draws all splits anew, once, and says so on record: for
+# when patient links that came later have left too little to learn from. Scores of two lines cannot be compared, and images
+# that were locked in one may be learnt from in the next.
+line: ""
+
 # The feature extractor. `weights`: empty (untrained), a folder laid out like a hub repository ("${SKIN_HOME}/weights"), or a
 # hub id with its `revision` (the commit, 40 hex digits).
 backbone: {name: auto, weights: "", revision: ""}

@@ -88,6 +88,23 @@ def test_a_fault_in_the_dataset_config_is_named(tmp_path, change, named):
     assert named in str(error.value)
 
 
+@pytest.mark.parametrize(("change", "told"), [
+    (("seed: 0", "sed: 0"), "'sed' is no entry here: did you mean 'seed'? (entries: labels, splits, line, seed, "),
+    (("test: {fraction: 0.15, locked", "test: {fraction: 0.15, lokced"),
+     "splits.test: 'lokced' is no entry here: did you mean 'locked'? (entries: fraction, locked, also_called)"),
+    (("metric: balanced_accuracy, margin", "metric: balanced_accuracy, margn"),
+     "gates.champion: 'margn' is no entry here: did you mean 'margin'? (entries: metric, margin, level)"),
+    (("labels: {}", "labels: {a: {malignant: true, xyz: 1}}"),
+     "gates.labels.a: 'xyz' is no entry here (entries: malignant, recall_floor)")])
+def test_an_entry_that_there_is_not_is_told_with_the_likely_one(tmp_path, change, told):
+    text = render_dataset_config(["a"])
+    assert change[0] in text
+    (tmp_path / "dataset.yaml").write_text(text.replace(*change), encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        _ = load_settings(skin_home=tmp_path).dataset
+    assert told in str(error.value)
+
+
 @pytest.mark.parametrize(("splits", "locked"), [
     ("train: {fraction: 0.8}, val: {fraction: 0.2}", None),
     ("train: {fraction: 0.8}, val: {fraction: 0.2}, test: {fraction: 0.0}", None),

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 
 if TYPE_CHECKING:
+    from skin_platform.dataset_config import DatasetConfig
     from skin_platform.storage.dataset_versions import DatasetVersion
     from skin_platform.storage.manifest_changes import Change
     from skin_platform.storage.stores import Stores
@@ -31,23 +32,29 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
         told = [version.as_dict() | {"is_latest": version.digest == latest} for version in found]
         print(json.dumps(told, ensure_ascii=False))
         return
-    table = Table(Column("digest", no_wrap=True), Column("frozen (UTC)", no_wrap=True), "images", "splits", "moved", "")
+    splits = list(dict.fromkeys(split for version in found for split in _splits(version)))
+    names = ("digest", "frozen (UTC)", "images", *splits, "moved", "")
+    table = Table(*(Column(escape(name), no_wrap=True) for name in names), box=None, pad_edge=False)
     for version in found:
+        counts = version.images_by_split()
         table.add_row(version.digest[:SHORT], version.came.created_at[:16].replace("T", " "), str(version.images),
-                      _splits(version), str(version.moved), "latest" if version.digest == latest else "")
+                      *(str(counts.get(split, "–" if split not in _splits(version) else 0)) for split in splits),
+                      str(version.moved), "latest" if version.digest == latest else "")
     Console().print(table if found else "no dataset was frozen yet: `skin demo`, or the job train_now, makes one")
 
 
 @app.command()
 def show(version: VersionArgument = "latest", home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show a dataset: counts by label and split, where it comes from, what moved, its notes, openings of its locked split."""
+    """Show a dataset: counts by label and split, where it comes from, what moved, its notes, openings of its locked split, and
+    what dataset.yaml says otherwise by now."""
     stores = _stores(home)
     found = stores.datasets.version(stores.datasets.find(version))
     of_all, of_these = stores.openings.all(), stores.openings.of_images(found.locked_digest)
     if as_json:
         moves = stores.datasets.moves(found.digest).to_pylist()
         opened = {"openings_in_all_versions": len(of_all), "openings_of_these_images": [vars(item) for item in of_these]}
-        print(json.dumps(found.as_dict() | {"moves": moves} | opened, ensure_ascii=False))
+        since = {"dataset_config_now": _since(found, stores.settings.dataset)}
+        print(json.dumps(found.as_dict() | {"moves": moves} | opened | since, ensure_ascii=False))
         return
     console = Console()
     for name, value in _facts(found).items():
@@ -59,6 +66,8 @@ def show(version: VersionArgument = "latest", home: HomeOption = None, as_json: 
     _tell_moves(console, found)
     for note in found.came.notes:
         console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    for line in _since(found, stores.settings.dataset):
+        console.print(f"dataset.yaml now: {escape(line)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -88,10 +97,8 @@ def _stores(home: HomeOption) -> "Stores":
     return Stores(settings_of(home))
 
 
-def _splits(version: "DatasetVersion") -> str:
-    order = [*version.came.fractions] or sorted(version.images_by_split())
-    counts = version.images_by_split()
-    return ", ".join(f"{split} {counts.get(split, 0)}" for split in order)
+def _splits(version: "DatasetVersion") -> list[str]:
+    return [*version.came.fractions] or sorted(version.images_by_split())
 
 
 def _facts(version: "DatasetVersion") -> dict[str, str]:
@@ -100,14 +107,30 @@ def _facts(version: "DatasetVersion") -> dict[str, str]:
     left_out = ", ".join(f"{count} {reason}" for reason, count in came.left_out.items())
     return {"digest": version.digest, "frozen at": came.created_at or "unknown", "parent": came.parent or "none",
             "images": f"{version.images} in {version.groups} groups", "shares": f"{shares or 'unknown'}; seed {came.seed}",
-            "locked split": came.locked_split or "none", "left out": left_out or "nothing", "Dagster run": came.run_id,
+            "locked split": came.locked_split or "none", "line": came.line or "the first", "left out": left_out or "nothing", "Dagster run": came.run_id,
             "code": came.code_version, "catalogue": came.catalogue_digest}
+
+
+def _since(version: "DatasetVersion", config: "DatasetConfig") -> list[str]:
+    """What dataset.yaml says now and does not hold for the version."""
+    from skin_platform.core.layout import composed
+    from skin_platform.core.split_terms import changed_terms, swapped_roles
+
+    was, words = version.came.terms, config.vocabulary.splits
+    labels = sorted({composed(label) for label in config.labels} - set(version.labels))
+    lines = [f"no image of label {', '.join(labels)} is in this version"] if labels else []
+    if was is None:
+        return lines
+    if was.line != config.line:
+        return [*lines, f"`line` is '{config.line}' and was '{was.line}': the next version draws all splits anew"]
+    fault = swapped_roles(was, config.terms, words)
+    return [*lines, *([fault] if fault else []), *changed_terms(was, config.terms, words)]
 
 
 def _counts(version: "DatasetVersion") -> Table:
     """Images (and groups) by label, a column a split."""
     cells: dict[tuple[str, str], Mapping[str, Any]] = {(str(row["label"]), str(row["split"])): row for row in version.counts}
-    splits = [*version.came.fractions] or sorted({split for _, split in cells})
+    splits = _splits(version)
     table = Table("label", *splits, title="images (groups)")
     for label in version.labels:
         row = (cells.get((label, split)) for split in splits)

@@ -48,7 +48,10 @@ def judge_trainable(counts: Mapping[tuple[str, str], int], train: str, held_back
     labels = sorted(label for (label, split), count in counts.items() if split == train and count)
     if len(labels) < 2:
         found = ", ".join(labels) or "none"
-        return Rejection(f"a classifier needs two labels in '{train}', there is {found}: deliver images of another label")
+        held = sorted({label for (label, _), count in counts.items() if count and label not in labels})
+        what = f"{', '.join(held)} stands in other splits alone; deliver more patients of it" if held else (
+            "deliver images of another label")
+        return Rejection(f"a classifier needs two labels in '{train}', there is {found}: {what}")
     if not any(count for (_, split), count in counts.items() if split == held_back):
         total = sum(counts.values())
         return Rejection(f"no image is left for '{held_back}': {total} image(s) in too few groups; deliver more")

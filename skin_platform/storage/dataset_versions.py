@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skin_platform.core.split_terms import SplitTerms
 from skin_platform.storage.manifests import counted, locked_digest
 
 EXAMPLES = 20  # moved images that the record names; the rest stand in moves.parquet
@@ -18,7 +19,10 @@ EXAMPLES = 20  # moved images that the record names; the rest stand in moves.par
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How a version came about: from which catalogue and configuration, after which version, by which run and code."""
+    """How a version came about: from which catalogue and configuration, after which version, by which run and code.
+
+    ``parent`` is the version whose splits were kept (None: the first of its ``line``).
+    """
 
     created_at: str = ""
     run_id: str = ""
@@ -30,6 +34,12 @@ class Circumstances:
     parent: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    line: str = ""
+
+    @property
+    def terms(self) -> SplitTerms | None:
+        """What the version was split by; None where that was not recorded."""
+        return SplitTerms(self.fractions, self.seed, self.locked_split, self.line) if self.fractions else None
 
 
 @dataclass(frozen=True)

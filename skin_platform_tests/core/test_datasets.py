@@ -47,5 +47,11 @@ def test_too_little_is_rejected_with_the_remedy(rows, word):
     assert "deliver" in rejection.reason
 
 
+def test_labels_that_stand_in_other_splits_alone_are_named():
+    rejection = judge_trainable(_counts([*ROWS[:1], *ROWS[2:]]), "train", "val")
+    assert rejection.reason == ("a classifier needs two labels in 'train', there is a: ü b stands in other splits alone; deliver "
+                                "more patients of it")
+
+
 def _counts(rows):
     return Counter((row.label, row.split) for row in rows)

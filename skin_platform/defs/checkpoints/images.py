@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skin_platform.core.datasets import DatasetRow
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.core.references import DatasetReference
+from skin_platform.core.split_terms import swapped_roles
 from skin_platform.core.splits import straddling_groups
 from skin_platform.storage.stores import Stores
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def training_rows(dataset: DatasetReference, stores: Stores) -> tuple[list[DatasetRow], list[DatasetRow]]:
     """The rows to learn from and those held back; refuses a manifest in which a group straddles, whoever made it."""
+    refuse_swapped_roles(dataset, stores)
     rows = stores.datasets.read(dataset.digest)
     straddling = straddling_groups((row.group_id, row.split) for row in rows)
     if straddling:
@@ -27,6 +29,14 @@ def training_rows(dataset: DatasetReference, stores: Stores) -> tuple[list[Datas
     words = stores.settings.dataset
     return ([row for row in rows if row.split == words.train_split],
             [row for row in rows if row.split == words.validation_split])
+
+
+def refuse_swapped_roles(dataset: DatasetReference, stores: Stores) -> None:
+    """Refuse a version in which, as dataset.yaml is now, images that were learnt from would judge."""
+    terms, config = stores.datasets.version(dataset.digest).came.terms, stores.settings.dataset
+    fault = swapped_roles(terms, config.terms, config.vocabulary.splits) if terms else ""
+    if fault:
+        raise dg.Failure(f"dataset {dataset.digest[:12]}: {fault}", allow_retries=False)
 
 
 def labelled_images(

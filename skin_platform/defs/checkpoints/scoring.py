@@ -21,6 +21,7 @@ from skin_platform.core.datasets import DatasetRow
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.references import CheckpointReference, DatasetReference
 from skin_platform.core.report import Report, report_on
+from skin_platform.defs.checkpoints.images import refuse_swapped_roles
 from skin_platform.storage.evidence import attributes_of
 from skin_platform.storage.openings import Opening
 from skin_platform.storage.stores import Stores
@@ -52,6 +53,7 @@ def calibrated(trained: "Checkpoint", held: Sequence[DatasetRow], stores: Stores
 def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, run_id: str) -> Scores:
     """Score on the locked split with the checkpoint's own calibration; on validation where no image is locked away."""
     words, dataset = stores.settings.dataset, reference.dataset
+    refuse_swapped_roles(dataset, stores)
     rows = stores.datasets.read(dataset.digest)
     held = [row for row in rows if row.split == words.validation_split]
     locked = [row for row in rows if row.split == dataset.locked_split]

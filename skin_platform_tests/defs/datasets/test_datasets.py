@@ -13,11 +13,12 @@ from skin_platform.core.references import DatasetReference
 from skin_platform.core.splits import SplitPolicy
 from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
+from skin_platform.defs.checkpoints.images import training_rows
 from skin_platform.defs.datasets.checks import no_image_moved_but_by_the_rule
 from skin_platform.defs.resources import StoresResource, default_resources
 from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.candidates import Split, split_candidates
-from skin_platform.storage.manifests import ASSIGNED, rows_of, straddling
+from skin_platform.storage.manifests import ASSIGNED, locked_digest, rows_of, straddling
 from skin_platform.storage.openings import Opening
 from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.deployments import LABELS, ROOT, skin, small_delivery
@@ -141,6 +142,109 @@ def test_a_split_that_the_configuration_forgot_stops_the_version_by_name(setting
     assert not result.success
     assert "are in the split 'test', which dataset.yaml does not name" in (
         result.failure_data_for_node("datasets__version").user_failure_data.description)
+
+
+def why(result: dg.ExecuteInProcessResult, noun: str = "datasets__version") -> str:
+    assert not result.success
+    return result.failure_data_for_node(noun).user_failure_data.description
+
+
+def linked(settings: Settings, folder: Path, patients: int) -> None:
+    """Deliver the images of a home once more, now with a table that says whose they are: of a few patients in all."""
+    rows = Stores(settings).catalogue.read().select(["label", "s3_uri"]).to_pylist()
+    objects, lines = Stores(settings).objects, ["file,label,patient_id"]
+    for number, row in enumerate(sorted(rows, key=lambda row: row["s3_uri"])):
+        key = row["s3_uri"].split("/", 3)[3]
+        path = folder / row["label"] / Path(key).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(objects.download_file("skin-images", key))
+        lines.append(f"{row['label']}/{path.name},{row['label']},p{number % patients}")
+    (folder / "manifest.csv").write_text("\n".join(lines), encoding="utf-8")
+    skin("ingest", "--home", settings.home.root, "--source", folder)
+
+
+@pytest.fixture
+def unlinked(settings, tmp_path):
+    """A home whose images have no patients yet, frozen once."""
+    delivery = small_delivery(tmp_path / "lab", images=30)
+    (delivery / "manifest.csv").unlink()
+    found = home_for(tmp_path / "unlinked", sorted(LABELS))
+    skin("ingest", "--home", found.home.root, "--source", delivery)
+    assert materialized(found, "version").success
+    return found
+
+
+def test_links_that_leave_nothing_to_learn_from_are_named_and_another_line_draws_the_splits_anew(unlinked, tmp_path):
+    stores = Stores(unlinked)
+    first = stores.datasets.version(stores.datasets.latest())
+    linked(unlinked, tmp_path / "again", patients=4)
+    reason = why(materialized(unlinked, "version"))
+    learnt = first.images_by_split()["train"]
+    assert f"{learnt} of {learnt} image(s) moved out of 'train'" in reason
+    assert "the 30 image(s) are of 4 group(s) in all" in reason
+    assert "give `line` in dataset.yaml another name (scores before and after cannot be compared" in reason
+    assert stores.datasets.latest() == first.digest
+    anew = configured(unlinked, 'line: ""', "line: 2026-11-01")
+    assert materialized(anew, "version").success
+    second = stores.datasets.version(stores.datasets.latest())
+    assert (second.came.line, second.came.parent, second.moved) == ("2026-11-01", None, 0)
+    assert {"train", "val"} <= second.images_by_split().keys()
+    told = " ".join(second.came.notes)
+    assert f"a new line of versions, '2026-11-01', begins after dataset {first.digest[:12]} (line '')" in told
+    assert "cannot be compared" in told
+    assert "image(s) that judge or choose now were learnt from before" in told
+    assert "image(s) that were locked in 'test' are in other splits now; it was opened 0 time(s)" in told
+    assert materialized(anew, "version").success  # and from now on the splits are kept
+    assert stores.datasets.latest() == second.digest
+    back = configured(anew, "line: 2026-11-01", 'line: ""')
+    assert "name a line that was not there before" in why(materialized(back, "version"))
+
+
+def test_where_all_images_are_of_one_patient_another_line_is_not_offered(unlinked, tmp_path):
+    linked(unlinked, tmp_path / "again", patients=1)
+    reason = why(materialized(unlinked, "version"))
+    assert "the 30 image(s) are of 1 group(s) in all" in reason
+    assert "Splits that are drawn anew would not help either" in reason
+
+
+def test_a_lock_that_is_taken_away_is_on_record_and_shown(settings, tmp_path):
+    assert materialized(settings, "version").success
+    opened = configured(settings, "locked: true, ", "")
+    assert materialized(opened, "version").success
+    said = "'test' was locked and no split is now"
+    assert said in skin("datasets", "show", "--home", settings.home.root).stdout  # of the same content: nothing was written
+    skin("ingest", "--home", settings.home.root, "--source", small_delivery(tmp_path / "more", seed=78, images=6))
+    assert materialized(opened, "version").success
+    stores = Stores(opened)
+    assert any(said in note for note in stores.datasets.version(stores.datasets.latest()).came.notes)
+    again = configured(opened, "test: {fraction: 0.15, ", "test: {fraction: 0.15, locked: true, ")
+    assert stores.datasets.version(stores.datasets.latest()).locked_digest == ""
+    assert materialized(again, "version").success  # the same images, locked again: an opening must say which they are
+    reference = stores.references.read(["datasets", "version"])
+    assert (reference["digest"], reference["locked_split"]) == (stores.datasets.latest(), "test")
+    assert reference["locked_digest"] == locked_digest(stores.datasets.manifest(reference["digest"]), "test") != ""
+
+
+def test_splits_that_change_places_are_refused_before_anything_is_learnt_from_them(settings):
+    assert materialized(settings, "version").success
+    train = "  train: {fraction: 0.7, also_called: [training]}\n"
+    val = "  val: {fraction: 0.15, also_called: [validation, valid, dev]}\n"
+    swapped = configured(settings, train + val, val + train)
+    assert "'train' was learnt from, and would choose or judge" in why(materialized(swapped, "version"))
+    assert "the splits were train, val, test" in skin("datasets", "show", "--home", settings.home.root).stdout
+    stores = Stores(swapped)
+    with pytest.raises(dg.Failure, match="was learnt from, and would choose or judge"):
+        training_rows(DatasetReference(stores.datasets.latest(), "", "", ()), stores)
+
+
+def test_the_list_fits_a_terminal_and_a_label_without_images_is_said(settings):
+    assert materialized(settings, "version").success
+    listed = skin("datasets", "list", "--home", settings.home.root, env={"COLUMNS": "80"}).stdout.splitlines()
+    assert [len(line) <= 80 for line in listed] == [True, True]
+    assert listed[0].split() == ["digest", "frozen", "(UTC)", "images", "train", "val", "test", "moved"]
+    configured(settings, "labels: [", "labels: [never delivered, ")
+    shown = skin("datasets", "show", "--home", settings.home.root).stdout
+    assert "dataset.yaml now: no image of label never delivered is in this version" in shown
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real images with patients in {REAL}")
