@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-PLANTS = ("duplicates", "near-duplicates", "wrong-labels", "corrupt", "exif", "drift", "shortcut")
+PLANTS = ("duplicates", "near-duplicates", "wrong-labels", "corrupt", "exif", "drift", "shortcut", "weak-subgroup")
 USUAL_SHARE = "0.05"
 PLANT = partial(typer.Option, metavar="[SHARE]")
 
@@ -38,6 +38,7 @@ def generate(
     exif: Annotated[float, PLANT(help="orientation, GPS and camera in EXIF")] = 0,
     drift: Annotated[float, PLANT(help="late patients on another device")] = 0,
     shortcut: Annotated[float, PLANT(help="markers that go with the first label")] = 0,
+    weak_subgroup: Annotated[float, PLANT(help="faint lesions, all of one sex, site or skin type")] = 0,
 ) -> None:
     """Write synthetic lesion photographs and a manifest.csv that says what was planted.
 
@@ -47,7 +48,7 @@ def generate(
     from skin_platform.synthetic.world import World
 
     planted = {"duplicates": duplicates, "near_duplicates": near_duplicates, "wrong_labels": wrong_labels,
-               "corrupt": corrupt, "exif": exif, "drift": drift, "shortcut": shortcut}
+               "corrupt": corrupt, "exif": exif, "drift": drift, "shortcut": shortcut, "weak_subgroup": weak_subgroup}
     shares = {name: value / images if value > 1 else value for name, value in planted.items()}
     names = tuple(label.strip() for label in labels.split(","))
     rows = write(World(images=images, patients=patients, labels=names, seed=seed, size_px=size, **shares), out)

@@ -26,7 +26,7 @@ def generate(world: World, out: Path) -> list[dict[str, str]]:
     rows = [_write_shot(world, shot, names[shot], number, out) for number, shot in _numbered(shots)]
     rows += [_write_copy(world, copy, names, out) for copy in copies]
     rows.sort(key=lambda row: row["file"].split("/")[1])
-    write_manifest(rows, out)
+    write_manifest(world, rows, out)
     return rows
 
 

@@ -13,6 +13,7 @@ from skin_platform.synthetic.looks import Look
 from skin_platform.synthetic.noise import Plane
 
 EXTENT = 1.8  # half the side of the frame, in radii of the lesion
+FAINT = 0.1  # share of pigment that stays: its differences are then under the mottling of bare skin (``skin``)
 LOBES = range(2, 8)  # low orders only: higher ones make a cog wheel, not a border
 
 
@@ -50,6 +51,11 @@ def draw_lesion(rng: np.random.Generator, look: Look, size: int) -> Lesion:
     cloud = 1 / (1 + np.exp(-4 * (noise.layered(rng, size, 4, 2) - 0.35)))
     veil = np.minimum(0.75, look.veil * 1.6 * cloud * shape.alpha * np.clip(3 * shape.inward, 0, 1))
     return Lesion(*(plane.astype(np.float32) for plane in (melanin, redness, veil)))
+
+
+def faint(lesion: Lesion) -> Lesion:
+    """The same lesion with so little pigment that what tells the labels apart hardly shows."""
+    return Lesion(*(plane * np.float32(FAINT) for plane in (lesion.melanin, lesion.redness, lesion.veil)))
 
 
 def _shape(rng: np.random.Generator, look: Look, x: Plane, y: Plane) -> Shape:

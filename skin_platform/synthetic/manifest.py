@@ -13,12 +13,18 @@ COLUMNS = (
     *("true_label", "duplicate_of", "near_duplicate_of"),
     *("is_corrupt", "has_exif", "is_drifted", "has_shortcut"),
 )
+WEAK = "weak_subgroup"  # only where one was asked for: any other world keeps its bytes
+
+
+def columns_of(world: World) -> tuple[str, ...]:
+    """The columns of a world's manifest."""
+    return (*COLUMNS, WEAK) if world.weak_subgroup else COLUMNS
 
 
 def row_of(world: World, shot: Shot, file: str) -> dict[str, str]:
     """The row of a photograph; copies change what differs."""
     patient = draw_patient(world.seed, shot.patient)
-    return {
+    row = {
         "file": file,
         "label": world.labels[shot.given],
         "patient_id": f"P{shot.patient:05d}",
@@ -36,12 +42,13 @@ def row_of(world: World, shot: Shot, file: str) -> dict[str, str]:
         "is_drifted": _yes_or_no(flag=shot.is_drifted),
         "has_shortcut": _yes_or_no(flag=shot.has_shortcut),
     }
+    return row | {WEAK: shot.weak_subgroup} if world.weak_subgroup else row
 
 
-def write_manifest(rows: list[dict[str, str]], out: Path) -> None:
+def write_manifest(world: World, rows: list[dict[str, str]], out: Path) -> None:
     """``manifest.csv`` beside the label folders."""
     with (out / MANIFEST_NAME).open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, columns_of(world), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from skin_platform.synthetic.cameras import CAMERAS, NEW_CAMERA, Camera, photographed
 from skin_platform.synthetic.hairs import with_hairs
-from skin_platform.synthetic.lesions import Lesion, draw_lesion
+from skin_platform.synthetic.lesions import Lesion, draw_lesion, faint
 from skin_platform.synthetic.looks import look_of, one_lesion
 from skin_platform.synthetic.markers import with_marker
 from skin_platform.synthetic.people import draw_patient
@@ -31,6 +31,8 @@ def draw(world: World, shot: Shot) -> Image.Image:
     patient = draw_patient(world.seed, shot.patient)
     size = world.size_px
     lesion = framed(rng, _lesion(world, shot.patient, shot.lesion, shot.label), size)
+    if shot.weak_subgroup:
+        lesion = faint(lesion)
     scene = coloured(bare_skin(rng, patient.tone, size), lesion) * relief(rng, size)
     if shot.has_shortcut:
         scene = with_marker(rng, scene)

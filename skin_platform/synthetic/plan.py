@@ -21,7 +21,10 @@ SITES = (
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph to be taken; ``label`` is the truth and ``given`` what the folder says, as indexes."""
+    """One photograph to be taken; ``label`` is the truth and ``given`` what the folder says, as indexes.
+
+    ``weak_subgroup`` (``site scalp``) is the subgroup whose lesions show faintly, where it is one of its photographs that do.
+    """
 
     patient: int
     lesion: int
@@ -33,6 +36,7 @@ class Shot:
     has_exif: bool = False
     is_drifted: bool = False
     has_shortcut: bool = False
+    weak_subgroup: str = ""
 
 
 def planned_shots(world: World) -> list[Shot]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from skin_platform.synthetic.plan import Shot
 from skin_platform.synthetic.seeds import Stream, generator
+from skin_platform.synthetic.subgroups import weak_photographs
 from skin_platform.synthetic.world import World
 
 Item = TypeVar("Item")
@@ -36,6 +37,7 @@ def with_faults(world: World, shots: list[Shot]) -> list[Shot]:
     exif = set(_shuffled(rng, sound)[: world.count(world.exif)])
     marked = set(_first_label_mostly(rng, shots, sound, world.count(world.shortcut)))
     drifted = set(sorted(sound)[len(sound) - min(len(sound), world.count(world.drift)) :])
+    subgroup, weak = weak_photographs(world, shots, sound)
     others = [int(step) for step in rng.integers(1, max(2, len(world.labels)), len(shots))]
     return [
         replace(
@@ -45,6 +47,7 @@ def with_faults(world: World, shots: list[Shot]) -> list[Shot]:
             has_exif=at in exif,
             is_drifted=at in drifted,
             has_shortcut=at in marked,
+            weak_subgroup=subgroup if at in weak else "",
         )
         for at, shot in enumerate(shots)
     ]
@@ -64,7 +67,7 @@ def planned_copies(world: World, shots: list[Shot]) -> list[Copy]:
 
 
 def _has_fault(shot: Shot) -> bool:
-    return shot.given != shot.label or shot.has_exif or shot.is_drifted or shot.has_shortcut
+    return shot.given != shot.label or shot.has_exif or shot.is_drifted or shot.has_shortcut or bool(shot.weak_subgroup)
 
 
 def _labels_last(rng: np.random.Generator, shots: list[Shot]) -> list[int]:

@@ -6,7 +6,7 @@ Not here: which photograph carries which fault (``plants``), how it looks (``pic
 
 from dataclasses import dataclass
 
-SHARES = ("duplicates", "near_duplicates", "wrong_labels", "corrupt", "exif", "drift", "shortcut")
+SHARES = ("duplicates", "near_duplicates", "wrong_labels", "corrupt", "exif", "drift", "shortcut", "weak_subgroup")
 SMALLEST_SIDE_PX = 224  # the usual input of an image network; smaller photographs would be enlarged
 LONGEST_LABEL_BYTES = 200  # a label becomes a folder, and file systems end at 255 bytes
 NOT_IN_A_FOLDER_NAME = set('/\\:*?"<>|')
@@ -29,6 +29,7 @@ class World:
     exif: float = 0.0
     drift: float = 0.0
     shortcut: float = 0.0
+    weak_subgroup: float = 0.0
 
     def __post_init__(self) -> None:
         _check_sizes(self)

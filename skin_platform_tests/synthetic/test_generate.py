@@ -21,6 +21,9 @@ from skin_platform.synthetic.files import CHANGES, nearly
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.manifest import COLUMNS
 from skin_platform.synthetic.people import SKIN_TYPES
+from skin_platform.synthetic.plan import planned_shots
+from skin_platform.synthetic.plants import with_faults
+from skin_platform.synthetic.subgroups import FEWEST_PATIENTS
 from skin_platform.synthetic.world import World
 
 PLAIN = World(images=6, patients=3, labels=("nevus", "melanoma"), size_px=224)
@@ -37,6 +40,7 @@ FAULTY = World(
     drift=0.1,
     shortcut=0.2,
 )
+WEAK = World(images=60, patients=30, labels=("nevus", "melanoma"), size_px=224, weak_subgroup=0.15)
 Rows = list[dict[str, str]]
 
 
@@ -45,6 +49,14 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
     """A world with every fault, written once for all tests that only read it."""
     out = tmp_path_factory.mktemp("faulty")
     return out, generate(FAULTY, out)
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows, Path]:
+    """A world with a weak subgroup, and the folder of the same world without."""
+    out = tmp_path_factory.mktemp("weak")
+    generate(replace(WEAK, weak_subgroup=0.0), out / "without")
+    return out / "with", generate(WEAK, out / "with"), out / "without"
 
 
 def _digests(out: Path) -> dict[str, str]:
@@ -212,6 +224,49 @@ def test_the_marker_lies_mostly_beside_the_first_label(tmp_path: Path) -> None:
     assert sum(row["true_label"] == "nevus" for row in marked) >= 8
 
 
+def test_the_weak_photographs_are_of_one_subgroup_that_the_manifest_names(weak: tuple[Path, Rows, Path]) -> None:
+    out, rows, _ = weak
+    planted = [row for row in rows if row["weak_subgroup"]]
+    assert len(planted) == WEAK.count(WEAK.weak_subgroup) == 9
+    (name,) = {row["weak_subgroup"] for row in planted}
+    attribute, value = name.split(" ", 1)
+    assert attribute in ("sex", "site", "skin_type")
+    assert {row[attribute] for row in planted} == {value}
+    assert len({row["patient_id"] for row in rows if row[attribute] == value}) >= FEWEST_PATIENTS
+    with (out / "manifest.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.DictReader(stream)) == rows
+
+
+def test_a_weak_subgroup_changes_no_other_photograph(weak: tuple[Path, Rows, Path]) -> None:
+    out, rows, without = weak
+    before, after = _digests(without), _digests(out)
+    assert {name for name in after if after[name] != before[name]} == {
+        "manifest.csv", *(row["file"] for row in rows if row["weak_subgroup"])}
+    assert (without / "manifest.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_the_lesions_of_a_weak_subgroup_hardly_show(weak: tuple[Path, Rows, Path]) -> None:
+    out, rows, without = weak
+    files = [row["file"] for row in rows if row["weak_subgroup"]]
+    faint, plain = (np.mean([_contrast(folder / file) for file in files]) for folder in (out, without))
+    assert abs(faint) < 0.2 * plain
+
+
+def _contrast(path: Path) -> float:
+    """How much darker the middle of a photograph is than the skin around it, as a logarithm."""
+    light = np.log(_upright(path).mean(axis=2) + 1)
+    x, y = np.meshgrid(*2 * [np.linspace(-1, 1, 224)])
+    radius = np.hypot(x, y)
+    return float(light[(radius > 0.75) & (radius < 0.9)].mean() - light[radius < 0.3].mean())
+
+
+def test_of_too_few_patients_the_largest_subgroup_is_weak() -> None:
+    world = replace(WEAK, images=12, patients=4, weak_subgroup=1.0)
+    planted = [shot.weak_subgroup for shot in with_faults(world, planned_shots(world))]
+    assert 1 <= sum(map(bool, planted)) < 12
+    assert len({*planted} - {""}) == 1
+
+
 def test_a_lesion_keeps_its_label_and_a_patient_the_skin_type(faulty: tuple[Path, Rows]) -> None:
     _, rows = faulty
     assert len({row["patient_id"] for row in rows}) == FAULTY.patients
@@ -265,6 +320,7 @@ def test_a_folder_with_files_is_refused_and_left_alone(tmp_path: Path) -> None:
         ({"duplicates": 1.5}, "duplicates"),
         ({"drift": -0.1}, "drift"),
         ({"exif": float("nan")}, "exif"),
+        ({"weak_subgroup": 1.1}, "weak_subgroup"),
         ({"duplicates": 0.5, "near_duplicates": 0.5}, "near_duplicates"),
         ({"duplicates": 0.5, "corrupt": 0.5}, "corrupt"),
     ],
