@@ -42,7 +42,15 @@ class PixelFile:
         self.pixels: NDArray[np.uint8] = np.empty((0, self._side, self._side, 3), np.uint8)
 
     def slots(self, sha256s: Sequence[str]) -> NDArray[np.int64]:
-        """The slots of these images, new ones taken for those that have none; raises ``NoRoom`` where the disk is full."""
+        """The slots of these images, new ones for those that have none; raises ``NoRoom`` where the disk is full, or where
+        nothing can be written."""
+        try:
+            return self._slots(sha256s)
+        except OSError as error:
+            raise NoRoom(f"decoded images cannot be kept in {self._folder}: {error.strerror}: make it writable, or set "
+                         "SKIN_HOME to another place") from error
+
+    def _slots(self, sha256s: Sequence[str]) -> NDArray[np.int64]:
         with self._locked():
             known = self._known()
             new = list(dict.fromkeys(name for name in sha256s if name not in known))

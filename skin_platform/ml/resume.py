@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class ResumeFile:
     def found(self, tell: Callable[[str], None]) -> Mapping[str, Any] | None:
         """The state to go on from, or None; one that is damaged or another fit's is set aside, and told."""
         if not self.path.exists():
+            self._tell_of_others(tell)
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -65,6 +67,14 @@ class ResumeFile:
             return None
         found: Mapping[str, Any] = state
         return found
+
+    def _tell_of_others(self, tell: Callable[[str], None]) -> None:
+        """Say of unfinished fits that this one is none of them: who gave the same command again might think so."""
+        others = [path.stat().st_mtime for path in self.folder.parent.glob("*/resume.ckpt")]
+        if others:
+            when = datetime.fromtimestamp(max(others), UTC)
+            tell(f"{len(others)} unfinished training(s) of other settings or another dataset, the newest saved at "
+                 f"{when:%Y-%m-%d %H:%M} UTC, cannot be gone on with: this one starts from nothing")
 
     def save(self, write: Callable[[Path], None]) -> None:
         """Replace the state by what ``write`` puts into the path that it is given."""

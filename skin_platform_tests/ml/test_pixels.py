@@ -112,3 +112,9 @@ def test_a_full_disk_is_named_before_anything_is_decoded(tmp_path, monkeypatch):
             stored(tmp_path, images)
     assert images.reads == 0
     stored(tmp_path, images).fill()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_with_the_remedy(tmp_path):
+    (tmp_path / "pixels").write_text("no folder")
+    with pytest.raises(NoRoom, match=r"cannot be kept in .*pixels.*: Not a directory: make it writable, or set SKIN_HOME"):
+        stored(tmp_path / "pixels", Images(4))

@@ -143,7 +143,10 @@ def test_more_minutes_go_on_with_the_same_fit_but_another_seed_begins_its_own(tm
         run(config, tmp_path, Hooks(on_epoch=cancel))
     told = []
     run(replace(config, seed=9), tmp_path, Hooks(on_note=told.append))
-    assert told == []
+    [other] = told
+    assert other.startswith("1 unfinished training(s) of other settings or another dataset, the newest saved at 2")
+    assert other.endswith("this one starts from nothing")
+    told.clear()
     run(replace(config, minutes=99.0), tmp_path, Hooks(on_note=told.append))
     assert len(told) == 1
 
