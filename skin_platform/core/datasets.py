@@ -49,7 +49,7 @@ def judge_trainable(counts: Mapping[tuple[str, str], int], train: str, held_back
     if len(labels) < 2:
         found = ", ".join(labels) or "none"
         held = sorted({label for (label, _), count in counts.items() if count and label not in labels})
-        what = f"{', '.join(held)} stands in other splits alone; deliver more patients of it" if held else (
+        what = f"images of {', '.join(held)} are in other splits alone; deliver more patients with them" if held else (
             "deliver images of another label")
         return Rejection(f"a classifier needs two labels in '{train}', there is {found}: {what}")
     if not any(count for (_, split), count in counts.items() if split == held_back):

@@ -49,8 +49,8 @@ def test_too_little_is_rejected_with_the_remedy(rows, word):
 
 def test_labels_that_stand_in_other_splits_alone_are_named():
     rejection = judge_trainable(_counts([*ROWS[:1], *ROWS[2:]]), "train", "val")
-    assert rejection.reason == ("a classifier needs two labels in 'train', there is a: ü b stands in other splits alone; deliver "
-                                "more patients of it")
+    assert rejection.reason == ("a classifier needs two labels in 'train', there is a: images of ü b are in other splits "
+                                "alone; deliver more patients with them")
 
 
 def _counts(rows):

@@ -77,7 +77,7 @@ def _rejection(offer: Offer) -> Rejection | None:
 
 def _because_of_links(offer: Offer, stores: Stores) -> str:
     """What later links have to do with it, and whether splits that are drawn anew would help."""
-    links = what_later_links_took(offer.split, offer.train_split)
+    links = what_later_links_took(offer.split, (offer.train_split, offer.validation_split))
     if not links:
         return ""
     anew = begun_anew(stores, None)

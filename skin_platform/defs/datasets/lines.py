@@ -4,6 +4,7 @@ Here: the sentences, with counts. Not here: drawing and freezing (``defs.dataset
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
@@ -49,15 +50,16 @@ def _spoilt(stores: Stores, before: DatasetVersion, ways: Counter[tuple[str, str
     return notes
 
 
-def what_later_links_took(split: Split, train_split: str) -> str:
-    """How many images later links pulled out of the split that is learnt from, as a sentence; empty where none."""
-    gone = split.moves.filter(pc.equal(split.moves["from_split"], train_split))
-    if not len(gone):
-        return ""
-    to = Counter(gone["to_split"].to_pylist())
-    left = pc.sum(pc.equal(split.manifest["split"], train_split)).as_py() or 0
-    told = ", ".join(f"{count} to {name}" for name, count in sorted(to.items()))
+def what_later_links_took(split: Split, needed: Sequence[str]) -> str:
+    """How many images later links pulled out of the splits that are ``needed``, as a sentence; empty where none."""
+    ways = Counter(zip(*(split.moves[name].to_pylist() for name in ("from_split", "to_split")), strict=True))
+    told = []
+    for name in needed:
+        gone = {new: count for (old, new), count in sorted(ways.items()) if old == name}
+        if gone:
+            left = pc.sum(pc.equal(split.manifest["split"], name)).as_py() or 0
+            to = ", ".join(f"{count} to {new}" for new, count in gone.items())
+            told.append(f"{sum(gone.values())} image(s) moved out of '{name}' ({to}), which holds {left} now")
     groups = pc.count_distinct(split.manifest["group_id"]).as_py()
     return (f"links that came later joined patients across splits, and the more held-out split took each group whole: "
-            f"{len(gone)} of {len(gone) + left} image(s) moved out of '{train_split}' ({told}); the {len(split.manifest)} "
-            f"image(s) are of {groups} group(s) in all")
+            f"{'; '.join(told)}; the {len(split.manifest)} image(s) are of {groups} group(s) in all") if told else ""

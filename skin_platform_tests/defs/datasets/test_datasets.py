@@ -180,7 +180,8 @@ def test_links_that_leave_nothing_to_learn_from_are_named_and_another_line_draws
     linked(unlinked, tmp_path / "again", patients=4)
     reason = why(materialized(unlinked, "version"))
     learnt = first.images_by_split()["train"]
-    assert f"{learnt} of {learnt} image(s) moved out of 'train'" in reason
+    assert f"{learnt} image(s) moved out of 'train' (" in reason
+    assert "), which holds 0 now; " in reason
     assert "the 30 image(s) are of 4 group(s) in all" in reason
     assert "give `line` in dataset.yaml another name (scores before and after cannot be compared" in reason
     assert stores.datasets.latest() == first.digest
