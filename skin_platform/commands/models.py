@@ -34,7 +34,8 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 for item in found]
         print(json.dumps(told, ensure_ascii=False))
         return
-    table = Table(Column("version", no_wrap=True), "accuracy (95 %)", "on", "alias", "verdict")  # the rest is in --json: 80 columns hold no more
+    # the rest is in --json: 80 columns hold no more
+    table = Table(Column("version", no_wrap=True), "accuracy (95 %)", "on", "alias", "verdict")
     for item in found:
         score = item.manifest["score"]
         interval = Interval(**score["accuracy_interval"]) if score["accuracy_interval"] else None

@@ -13,6 +13,7 @@ taken (``storage.claims``), the files of a training run (``storage.models``), wh
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,7 +69,7 @@ class ModelVersions:
 
     def upload_model(self, checkpoint: bytes, history: Sequence[dict[str, float]], facts: ModelFacts,
                      clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> str:
-        """Store a model as a new version; returns its name. The newest version with the very same content is returned instead.
+        """Store a model as a new version; returns its name. A version with the very same content is returned instead.
 
         Names are those of seconds in UTC and never given twice.
         """
@@ -77,9 +78,10 @@ class ModelVersions:
             "checksum": hashlib.sha256(checkpoint).hexdigest(), "checksum_algorithm": "sha256",
             "md5": hashlib.md5(checkpoint, usedforsecurity=False).hexdigest(), "bytes": len(checkpoint),
             "training_history_sha256": hashlib.sha256(told).hexdigest()}
-        newest = self.get_latest_version()
-        if newest and manifest.items() <= self.read_manifest(newest).items():
-            return newest
+        for known in reversed(self.list_model_versions()):
+            with suppress(KeyError):  # deleted meanwhile
+                if manifest.items() <= self.read_manifest(known).items():
+                    return known
         version, moment = claim_second(self._objects, self._bucket, f"{ROOT}/claims", clock)
         base = f"{ROOT}/{version}"
         self._objects.upload_file(self._bucket, f"{base}/model.ckpt", checkpoint, {"sha256": manifest["checksum"]})

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from skin_platform.defs.checkpoints.scoring import Scores
     from skin_platform.ml.fit import Fit
 
+COMPARED = ("judged", "too few to judge")  # with the other images; for the rest there are no others to speak of
 SUBGROUP_COLUMNS = ("attribute", "value", "n", "groups", "standing", "accuracy", "expected", "gap", "coverage")
 
 
@@ -72,8 +73,9 @@ def _per_subgroup(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str | int
         return _figure(row[name], Interval(**interval) if interval else None)
 
     return [{"attribute": row["attribute"], "value": row["value"], "n": row["n"], "groups": row["groups"],
-             "standing": row["standing"], "accuracy": within(row, "accuracy"), "expected": _rounded(row["expected"]),
-             "gap": within(row, "gap"), "coverage": within(row, "coverage")} for row in rows]
+             "standing": row["standing"], "accuracy": within(row, "accuracy"), "coverage": within(row, "coverage"),
+             "expected": _rounded(row["expected"]) if row["standing"] in COMPARED else None,
+             "gap": within(row, "gap") if row["standing"] in COMPARED else None} for row in rows]
 
 
 def _of_shares(part: Mapping[str, Any]) -> str | None:

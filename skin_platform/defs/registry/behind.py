@@ -24,20 +24,24 @@ def behind_the_moves(stores: Stores, *, cards: bool = True) -> dict[str, str]:
 
 
 def stale_cards(stores: Stores) -> list[str]:
-    """The versions of the last moves whose stored card is not what their evidence gives now; one without a card is none.
+    """The versions of the last moves whose stored card is not what their evidence gives now, or that have none yet.
 
     Where a file is damaged it is not, either: who writes the card anew learns what is wrong.
     """
-    found = []
-    for version in _concerned(stores):
-        try:
-            if lines_not_in(read_card(version, stores), card_evidence(version, stores)):
-                found.append(version)
-        except KeyError:  # deleted, or not judged yet: the asset writes its first card
-            continue
-        except StorageError:
-            found.append(version)
-    return found
+    return [version for version in _concerned(stores) if _is_stale(version, stores)]
+
+
+def _is_stale(version: str, stores: Stores) -> bool:
+    try:
+        evidence = card_evidence(version, stores)
+    except KeyError:  # deleted, or never judged: nothing to write a card from
+        return False
+    except StorageError:
+        return True
+    try:
+        return bool(lines_not_in(read_card(version, stores), evidence))
+    except (KeyError, StorageError):
+        return True
 
 
 def _concerned(stores: Stores) -> list[str]:

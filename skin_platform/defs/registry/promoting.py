@@ -12,6 +12,7 @@ from collections.abc import Callable
 from mlflow import MlflowException
 
 from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champion
+from skin_platform.defs.registry.behind import stale_cards
 from skin_platform.defs.registry.judging import faults_of, read_judgement
 from skin_platform.defs.registry.model_card import write_card
 from skin_platform.defs.registry.telling import tell_registry
@@ -111,8 +112,7 @@ def reign(history: list[Move]) -> list[str]:
 def follow(stores: Stores, warn: Warn) -> None:
     """Bring in step what follows from the log of moves; what cannot be now is said, and done later."""
     later = "`skin models record` or registry_sensor does it later"
-    concerned = {move.version for move in stores.moves.history("champion")[-2:]}
-    for version in concerned & set(stores.versions.list_model_versions()):
+    for version in stale_cards(stores):  # before the export: a bento holds the card
         try:
             write_card(version, stores)
         except (KeyError, StorageError, OSError) as error:

@@ -12,7 +12,6 @@ import dagster as dg
 
 from skin_platform.defs.burying import UNFINISHED
 from skin_platform.defs.resources import StoresResource
-from skin_platform.storage.faults import StorageError
 from skin_platform.storage.stores import Stores
 
 INTERVAL_SECONDS = 60  # a look costs a listing of the versions and the last move of each alias
@@ -45,18 +44,9 @@ class Looked:
 @dg.op(description="Bring the model cards, the export and MLflow's registry in step with the log of moves.")
 def follow_moves(context: dg.OpExecutionContext, stores: StoresResource) -> None:
     """What cannot be done now is warned of, and tried again later."""
-    from skin_platform.defs.registry.behind import stale_cards
-    from skin_platform.defs.registry.model_card import write_card
     from skin_platform.defs.registry.promoting import follow
 
-    opened = stores.open()
-    for version in stale_cards(opened):  # before the export: a bento holds the card
-        try:
-            write_card(version, opened)
-            context.log.info("the model card of %s is written anew", version)
-        except (KeyError, StorageError) as error:
-            context.log.warning("the model card of %s is not written: %s", version, error)
-    follow(opened, context.log.warning)
+    follow(stores.open(), context.log.warning)
 
 
 @dg.job(description="Bring the model cards, the export and MLflow's registry in step with the log of moves.")

@@ -63,7 +63,8 @@ def test_three_images_are_too_few_to_judge_a_subgroup(stores):
         return evidence
 
     crown(stores, answered(stores, 1, lambda chance: chance < 0.9, changed=few_women))
-    judged = read_judgement(answered(stores, 2, lambda chance: np.where(three, False, chance < 0.95), changed=few_women), stores)
+    weak = answered(stores, 2, lambda chance: np.where(three, False, chance < 0.95), changed=few_women)
+    judged = read_judgement(weak, stores)
     rows = {(row["attribute"], row["value"]): row for row in of(judged, "subgroups")["figures"]["subgroups"]}
     assert rows[("sex", "female")]["verdict"] == "too few"
     assert "sex female (n = 3)" in of(judged, "subgroups")["reason"]
