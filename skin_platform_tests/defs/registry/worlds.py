@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from skin_platform.core.calibration import Calibration
 from skin_platform.core.conformal import sets_of
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.references import CheckpointReference, DatasetReference, EvaluationReference
@@ -28,12 +29,13 @@ from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform.synthetic.generate import generate
 from skin_platform.synthetic.world import World
 from skin_platform_tests.defs.bundles.registered import CALIBRATION, NAMES, checkpoint
+from skin_platform_tests.defs.registry.versions import told_fit
 
 SPLITS = (("fraction: 0.7, also", "fraction: 0.2, also"), ("val: {fraction: 0.15", "val: {fraction: 0.2"),
           ("test: {fraction: 0.15", "test: {fraction: 0.6"))
 
 
-def deliver(folder: Path, images: int = 300, floor: float = 0.5) -> Stores:
+def deliver(folder: Path, images: int = 300, floor: float = 0.5, *, seed: int = 3, weak_subgroup: float = 0.0) -> Stores:
     """A home with a frozen dataset of a generated world, six tenths of it locked away."""
     settings = load_settings(skin_home=folder / "home")
     prepare_home(settings)
@@ -43,7 +45,8 @@ def deliver(folder: Path, images: int = 300, floor: float = 0.5) -> Stores:
         text = text.replace(*change)
     settings.home.dataset_config.write_text(text, encoding="utf-8")
     settings = load_settings(skin_home=settings.home.root)
-    generate(World(images=images, patients=images // 3, labels=NAMES, seed=3, size_px=224), folder / "world")
+    generate(World(images=images, patients=images // 3, labels=NAMES, seed=seed, size_px=224, weak_subgroup=weak_subgroup),
+             folder / "world")
     stores = Stores(settings)
     batches = [batch.batch_id for batch in stores.claim(folder / "world", "clinic", settle_seconds=0)]
     with instance_in(settings.home.dagster) as instance:
@@ -78,29 +81,42 @@ def answered(
     changed: Callable[[Evidence], Evidence] = lambda evidence: evidence, judge: bool = True,
 ) -> str:
     """A version that answers right where ``right`` (given a random number in 0..1 an image) says so; registered and judged."""
+    labels = list(NAMES)
+    truth = np.array([labels.index(row.label) for row in stores.datasets.read(stores.datasets.latest()) if row.split == "test"])
+    said = np.where(right(np.random.default_rng(7).random(len(truth))), truth, 1 - truth)
+    probabilities = np.where(np.arange(2) == said[:, None], 0.85, 0.15)
+    return registered(stores, number, (probabilities, probabilities), CALIBRATION, by=by, changed=changed, judge=judge)
+
+
+def registered(
+    stores: Stores, number: int, answers: tuple[NDArray[np.float64], NDArray[np.float64]], calibration: Calibration, *,
+    by: str = "a test", changed: Callable[[Evidence], Evidence] = lambda evidence: evidence, judge: bool = True,
+) -> str:
+    """A version with ``answers`` (N, C), probabilities of the locked images after and before scaling; registered and judged."""
     dataset = TypeAdapter(DatasetReference).validate_python(stores.references.read(["datasets", "version"]))
     rows = [row for row in stores.datasets.read(dataset.digest) if row.split == "test"]
     labels = tuple(dataset.labels)
     truth = np.array([labels.index(row.label) for row in rows])
-    said = np.where(right(np.random.default_rng(7).random(len(rows))), truth, 1 - truth)
-    probabilities = np.where(np.arange(2) == said[:, None], 0.85, 0.15)
     table = pa.table({"sha256": [row.sha256 for row in rows], "label": [row.label for row in rows]})
     evidence = changed(Evidence(
-        tuple(row.sha256 for row in rows), tuple(row.group_id for row in rows), labels, truth, probabilities, probabilities,
-        sets_of(probabilities, CALIBRATION.thresholds), attributes_of(stores.catalogue, table, [30, 50, 70])))
+        tuple(row.sha256 for row in rows), tuple(row.group_id for row in rows), labels, truth, *answers,
+        sets_of(answers[0], calibration.thresholds), attributes_of(stores.catalogue, table, [30, 50, 70])))
     report = report_on(evidence)
     data, _ = checkpoint(3)
-    run_key = f"run-{number}"
+    run_key = f"run {number}"
+    told_fit(stores, number)
     key, sha256 = stores.models.write(run_key, "model.ckpt", data)
     evidence_file = stores.models.write(run_key, "predictions.parquet", dump_evidence(evidence, ["test"] * report.n))
     figures = report.as_dict() | {
-        "split": "test", "openings": 1, "validation": report.as_dict(), "calibration": vars(CALIBRATION) | {"number": number},
+        "split": "test", "openings": 1, "validation": report.as_dict(), "calibration": vars(calibration) | {"number": number},
         "subgroups": [], "coverage": coverage_of(evidence, 0.9, by_label=False), "images": images_of(rows),
         "checkpoint_sha256": sha256, "dataset_digest": dataset.digest, "evidence_sha256": evidence_file[1]}
     report_file = stores.models.write(run_key, "evaluation.json", json.dumps(figures).encode())
-    trained = CheckpointReference(key, sha256, "w" * 64, dataset, f"{number}+abc", f"run-{number}", "", "2026-05-01T12:00:00+00:00")
+    trained = CheckpointReference(
+        key, sha256, "w" * 64, dataset, f"{number}+abc", f"run-{number}", "",
+                                  "2026-05-01T12:00:00+00:00")
     reference = EvaluationReference(trained, *report_file, *evidence_file, "test", report.n, report.accuracy,
-                                    report.accuracy_interval, report.macro_f1, report.macro_f1_interval, CALIBRATION)
+                                    report.accuracy_interval, report.macro_f1, report.macro_f1_interval, calibration)
     version = register(reference, stores, by)
     if judge:
         judge_version(version, stores, by)
