@@ -20,47 +20,38 @@ class DemoError(RuntimeError):
     """The demo cannot be run on this input; the message says why and what would help."""
 
 
-def adopt(folder: Path, settings: Settings, tell: Callable[[Told], None]) -> list[str]:
+def adopt(folder: Path, settings: Settings, tell: Callable[[Told], None]) -> str:
     """Name the labels of ``folder`` in the home's ``dataset.yaml``, with a floor just above chance.
 
-    The former file stays beside it. Returns what is to be noted at the end. Raises ``DemoError``.
+    The former file stays beside it. Returns what is to be noted at the end, "" for nothing. Raises ``DemoError``.
     """
     if not folder.is_dir():
         raise DemoError(f"{folder} is no folder")
     labels = _labels_in(folder, settings.dataset.vocabulary)
     if labels == sorted(settings.dataset.labels):
-        return lower_floor(settings, tell)
+        lower_floor(settings, tell)
+        return ""
     config = settings.dataset_config_path
     config.with_suffix(".yaml.previous").write_bytes(config.read_bytes())
     floor = just_above_chance(labels)
     config.write_text(render_dataset_config(labels, folder.name, floor), encoding="utf-8")
     tell(Told("dataset.yaml", "made", f"labels: {', '.join(labels)}; floor of the gates: {floor:g}, for this demo"))
-    return [f"{config} now names the labels of {folder.name}; the former file is {config.name}.previous",
-            _lowered(floor, settings)]
+    return f"{config} now names the labels of {folder.name}; the former file is {config.name}.previous"
 
 
-def lower_floor(settings: Settings, tell: Callable[[Told], None]) -> list[str]:
+def lower_floor(settings: Settings, tell: Callable[[Told], None]) -> None:
     """Write a floor just above chance into a ``dataset.yaml`` of the home that nobody has changed; a person's own stays."""
     config, dataset = settings.dataset_config_path, settings.dataset
-    floor = just_above_chance(dataset.labels)
-    text = config.read_text(encoding="utf-8")
-    if text == render_dataset_config(dataset.labels, dataset.source, floor):
-        return [_lowered(floor, settings)]
-    if config != settings.home.dataset_config or text != render_dataset_config(dataset.labels, dataset.source):
-        return []
-    config.write_text(render_dataset_config(dataset.labels, dataset.source, floor), encoding="utf-8")
-    tell(Told("dataset.yaml", "made", f"floor of the gates: {floor:g}, for this demo"))
-    return [_lowered(floor, settings)]
+    untouched = render_dataset_config(dataset.labels, dataset.source)
+    if config == settings.home.dataset_config and config.read_text(encoding="utf-8") == untouched:
+        floor = just_above_chance(dataset.labels)
+        config.write_text(render_dataset_config(dataset.labels, dataset.source, floor), encoding="utf-8")
+        tell(Told("dataset.yaml", "made", f"floor of the gates: {floor:g}, for this demo"))
 
 
 def just_above_chance(labels: list[str]) -> float:
     """The accuracy of guessing among ``labels``, and a little: 0.34 for three."""
     return math.floor(100 / max(2, len(labels))) / 100 + 0.01
-
-
-def _lowered(floor: float, settings: Settings) -> str:
-    return (f"the demo has lowered the accuracy that a model must reach to {floor:g}, just above chance, in "
-            f"{settings.dataset_config_path} (gates.floor); PERFORMANCE_THRESHOLD is {settings.performance_threshold:g}")
 
 
 def _labels_in(folder: Path, vocabulary: Vocabulary) -> list[str]:

@@ -3,7 +3,6 @@
 Here: the order of things and what is told. Not here: any work of its own; it calls what the assets call.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +57,9 @@ def run_demo(data: Path | None, settings: Settings, tell: Callable[[Told], None]
     folder = data.resolve() if data else _synthetic(settings, tell)
     if not data:
         stages["synthetic delivery"] = time.monotonic() - started
-    notes = adopt(folder, settings, tell) if data else lower_floor(settings, tell)
+    notes = [note] if data and (note := adopt(folder, settings, tell)) else []
+    if not data:
+        lower_floor(settings, tell)
     settings = load_settings(skin_home=settings.home.root)
     stores = Stores(settings)
     notes += alike(settings.dataset.labels)
@@ -121,7 +122,11 @@ def _promotion(stores: Stores, walked: Walked) -> dict[str, Any]:
         instead = f"{version} goes on answering" if champion else (
             "nothing is promoted, so that `skin serve` would answer 503; the answer above was asked of its bundle by name")
         notes.append(f"{trained} was not promoted: {'; '.join(walked.refused_by)}; {instead}")
-    floor = json.loads(stores.versions.read_file(trained, "verdict.json"))["rules"]["floor"]
+    floor, usual = stores.settings.dataset.gates.floor, stores.settings.performance_threshold
+    if floor < usual:
+        where = stores.settings.dataset_config_path
+        notes.append(f"the accuracy that a model must reach is {floor:g} here (gates.floor in {where}), so that a demo on hard "
+                     f"data ends with an answer; elsewhere it is PERFORMANCE_THRESHOLD, {usual:g}")
     return {"trained": trained, "champion": champion.version if champion else None, "refused_by": walked.refused_by,
             "floor": floor, "bundle": ensure_bundle(version, stores).tag, "notes": notes}
 
