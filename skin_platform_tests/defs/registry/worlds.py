@@ -113,8 +113,7 @@ def registered(
         "checkpoint_sha256": sha256, "dataset_digest": dataset.digest, "evidence_sha256": evidence_file[1]}
     report_file = stores.models.write(run_key, "evaluation.json", json.dumps(figures).encode())
     trained = CheckpointReference(
-        key, sha256, "w" * 64, dataset, f"{number}+abc", f"run-{number}", "",
-                                  "2026-05-01T12:00:00+00:00")
+        key, sha256, "w" * 64, dataset, f"{number}+abc", f"run-{number}", "", "2026-05-01T12:00:00+00:00")
     reference = EvaluationReference(trained, *report_file, *evidence_file, "test", report.n, report.accuracy,
                                     report.accuracy_interval, report.macro_f1, report.macro_f1_interval, calibration)
     version = register(reference, stores, by)
