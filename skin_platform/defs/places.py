@@ -17,7 +17,7 @@ from dagster._utils.concurrency import ConcurrencyClaimStatus
 from skin_platform.defs.burying import bury_killed_runs, process_of
 from skin_platform.defs.listening import Told
 
-TELL_SECONDS = 10.0  # between two lines that say for whom is waited
+TELL_SECONDS = 10.0  # between the first two lines that say for whom is waited; then twice as many, up to a minute
 LOOK_SECONDS = 0.5  # between two questions; an interrupt is heeded as soon
 
 
@@ -36,14 +36,14 @@ def patient_claims(
     def claim_patiently(
         concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
     ) -> ConcurrencyClaimStatus:
-        status, told = claim(concurrency_key, run_id, step_key, priority), float("-inf")
+        status, pause, due = claim(concurrency_key, run_id, step_key, priority), TELL_SECONDS, 0.0
         while not status.is_claimed and not _holds_one(instance, run_id):
             if has_ended():
                 raise DagsterExecutionInterruptedError
             bury_killed_runs(instance, Path(instance.root_directory))
             status = claim(concurrency_key, run_id, step_key, priority)
-            if not status.is_claimed and time.monotonic() - told > TELL_SECONDS:
-                told = time.monotonic()
+            if not status.is_claimed and time.monotonic() > due:
+                due, pause = time.monotonic() + pause, min(2 * pause, 60.0)
                 tell(Told(step_key.replace("__", "/"), "log", _waits_for(instance, concurrency_key)))
             if not status.is_claimed:
                 time.sleep(LOOK_SECONDS)
