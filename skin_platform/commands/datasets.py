@@ -107,7 +107,8 @@ def _facts(version: "DatasetVersion") -> dict[str, str]:
     left_out = ", ".join(f"{count} {reason}" for reason, count in came.left_out.items())
     return {"digest": version.digest, "frozen at": came.created_at or "unknown", "parent": came.parent or "none",
             "images": f"{version.images} in {version.groups} groups", "shares": f"{shares or 'unknown'}; seed {came.seed}",
-            "locked split": came.locked_split or "none", "line": came.line or "the first", "left out": left_out or "nothing", "Dagster run": came.run_id,
+            "locked split": came.locked_split or "none", "line": came.line or "the first",
+            "left out": left_out or "nothing", "Dagster run": came.run_id,
             "code": came.code_version, "catalogue": came.catalogue_digest}
 
 
