@@ -98,7 +98,7 @@ class PixelFile:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             free = shutil.disk_usage(self._folder).free
-            raise NoRoom(f"decoded images need {wanted / 1e9:.2f} GB in {self._folder}, where {free / 1e9:.2f} GB are free: "
+            raise NoRoom(f"decoded images need {wanted / 1e6:,.1f} MB in {self._folder}, where {free / 1e6:,.1f} MB are free: "
                          "free some, take a smaller image_size_px, or set SKIN_HOME to a larger disk") from None
 
     def _make_room(self) -> None:
