@@ -19,6 +19,8 @@ from skin_platform.storage.stores import Stores
 DATASETS_POOL = "datasets"  # a version takes its splits from the one before: one is made at a time
 TRIES = 3
 COLUMNS = ("label", "split", "images", "groups")
+LEFT_OUT = {"conflict": "stand under two labels and are left out",
+            "label is not configured": "have a label that dataset.yaml does not name"}
 
 
 @dg.asset(
@@ -64,8 +66,7 @@ def _trainable(offer: Offer | None, stores: Stores) -> Offer:
                          allow_retries=False)
     rejected = _rejection(offer)
     if rejected:
-        doubtful = offer.left_out.get("conflict", 0)
-        why = f" ({doubtful} image(s) stand under two labels and are left out)" if doubtful else ""
+        why = "".join(f" ({offer.left_out[name]} image(s) {told})" for name, told in LEFT_OUT.items() if name in offer.left_out)
         raise dg.Failure(rejected.reason + why + _because_of_links(offer, stores), allow_retries=False)
     return offer
 

@@ -208,6 +208,14 @@ def test_where_all_images_are_of_one_patient_another_line_is_not_offered(unlinke
     assert "Splits that are drawn anew would not help either" in reason
 
 
+def test_labels_that_dataset_yaml_does_not_name_are_told_where_nothing_can_be_learnt(settings):
+    text = settings.home.dataset_config.read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("labels:"))
+    reason = why(materialized(configured(settings, line, f"labels: [{LABELS[1]}]"), "version"))
+    assert f"there is {LABELS[1]}: deliver images of another label (" in reason
+    assert "image(s) have a label that dataset.yaml does not name)" in reason
+
+
 def test_a_lock_that_is_taken_away_is_on_record_and_shown(settings, tmp_path):
     assert materialized(settings, "version").success
     opened = configured(settings, "locked: true, ", "")
