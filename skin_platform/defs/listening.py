@@ -12,6 +12,7 @@ from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
 GATES_STEP = "gates_of_the_verdict"  # of defs.registry.checks: it fails where a gate has something against a model
+CHAMPION_STEP = "registry__champion"
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,20 @@ class Listener:
             seconds = entry.timestamp - self._started[asset]
             self._walked.seconds[asset] = self._walked.seconds.get(asset, 0.0) + seconds
             self._tell(Told(asset, "made", f"{seconds:.1f} s"))
-        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and entry.step_key == GATES_STEP and self._walked.refused_by:
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and self._is_refusal(entry, event):
             self.is_refusal = True  # a gate did its work, nothing broke
         elif event.event_type == dg.DagsterEventType.STEP_FAILURE or (
                 event.event_type == dg.DagsterEventType.RUN_FAILURE and not self.is_refusal):
             self.failures.append(_reason(event))
+
+
+    def _is_refusal(self, entry: dg.EventLogEntry, event: dg.DagsterEvent) -> bool:
+        """Whether this step says that a model may not answer: a gate, or the promotion where another was faster."""
+        data = event.event_specific_data
+        if entry.step_key == CHAMPION_STEP and isinstance(data, StepFailureData) and data.user_failure_data:
+            self._walked.refused_by.append(data.user_failure_data.description or "")
+            return True
+        return entry.step_key == GATES_STEP and bool(self._walked.refused_by)
 
 
 def _verdict(event: dg.DagsterEvent) -> Told:
