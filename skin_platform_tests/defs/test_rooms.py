@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from skin_platform.core.datasets import DatasetRow
-from skin_platform.dataset_config import BackboneConfig
+from skin_platform.dataset_entries import BackboneConfig
 from skin_platform.dataset_template import render_dataset_config
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.burying import bury_killed_runs

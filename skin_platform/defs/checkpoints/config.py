@@ -5,7 +5,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from skin_platform.dataset_config import BackboneConfig
+from skin_platform.dataset_entries import BackboneConfig
 from skin_platform.ml.config import TrainingConfig
 
 STRENGTH = "a strength from 0 (off) to 1"

@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from pydantic import TypeAdapter
 
 from skin_platform.core.references import CheckpointReference
-from skin_platform.dataset_config import BackboneConfig
+from skin_platform.dataset_entries import BackboneConfig
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.checkpoints.config import TrainConfig
 from skin_platform.defs.checkpoints.ending import ended_well
