@@ -79,12 +79,13 @@ def hand_on(stores, version):
     stores.references.write(["checkpoints", "evaluation"], f"run-{version}", asdict(origin))
 
 
-@pytest.mark.parametrize("tags", [None, {"dagster/sensor_name": "a_sensor"}])
-def test_a_poor_candidate_does_not_become_champion_through_the_graph(stores, versions, tags):
+def test_a_poor_candidate_does_not_become_champion_through_the_graph(stores, versions):
+    """Nor where a sensor has asked for the run, nor by a click that leaves the checks out."""
     first, _, bad = versions
     hand_on(stores, bad)
     rooms = [["registry", name] for name in ("model_version", "model_card", "verdict", "champion")]
-    done = materialize(stores, *rooms, ["bundles", "lesion_classifier"], ["bundles", "export"], tags=tags)
+    done = materialize(stores, *rooms, ["bundles", "lesion_classifier"], ["bundles", "export"],
+                       tags={"dagster/sensor_name": "a_sensor"})
     assert not done.success  # a blocking check stops the graph
     made = {key.path[-1] for event in done.get_asset_materialization_events() for key in [event.asset_key]}
     assert {"model_version", "model_card", "verdict", "lesion_classifier"} <= made  # a refused one has a card and a bento
@@ -92,7 +93,7 @@ def test_a_poor_candidate_does_not_become_champion_through_the_graph(stores, ver
     failed = {check.check_name for check in done.get_asset_check_evaluations() if not check.passed and check.blocking}
     assert "accuracy_reaches_the_floor" in failed
     assert (champion(stores), exported(stores)) == (first, first)
-    alone = materialize(stores, ["registry", "champion"])  # by a click that leaves the checks out
+    alone = materialize(stores, ["registry", "champion"])
     assert not alone.success
     assert (champion(stores), exported(stores)) == (first, first)
 
@@ -199,7 +200,7 @@ def test_a_decision_on_a_champion_that_has_moved_is_not_carried_out(stores, vers
     assert any(first in reason and bad in reason for reason in against(equal, stores))
 
 
-@pytest.mark.parametrize("seconds", [2.5, 4.0, 5.5])
+@pytest.mark.parametrize("seconds", [3.0, 5.0])
 def test_a_promotion_killed_at_any_moment_leaves_the_former_or_the_new_and_is_completed(stores, versions, seconds):
     first, equal, _ = versions
     home = stores.settings.home.root
