@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from skin_platform.demo import _adopt_labels
+from skin_platform.adopting import adopt
 from skin_platform.leftovers import alike, leftovers
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores, prepare_home
@@ -48,7 +48,7 @@ def flattened(folder, rows_of, encoding="utf-8", delimiter=","):
 ], ids=["spreadsheet", "windows paths", "no extension", "other case"])
 def test_a_table_is_understood_as_people_write_it(settings, tmp_path, rows_of, encoding, delimiter):
     delivery = flattened(tmp_path, rows_of, encoding, delimiter)
-    _adopt_labels(delivery, settings, lambda told: None)
+    adopt(delivery, settings, lambda told: None)
     skin("ingest", "--home", settings.home.root, "--source", delivery)
     table = Stores(load_settings(skin_home=settings.home.root)).catalogue.read().to_pylist()
     assert len(table) == 12
@@ -71,7 +71,7 @@ def test_doubles_and_doubtful_images_are_told_by_name(settings, tmp_path):
     first = sorted((delivery / LABELS[0]).iterdir())[0]
     shutil.copy(first, delivery / LABELS[0] / "again.jpg")
     shutil.copy(first, delivery / LABELS[1] / "other.jpg")
-    _adopt_labels(delivery, settings, lambda told: None)
+    adopt(delivery, settings, lambda told: None)
     skin("ingest", "--home", settings.home.root, "--source", delivery)
     stores = Stores(load_settings(skin_home=settings.home.root))
     notes = " ".join(leftovers(stores, sorted(stores.ledger.batch_ids())))
