@@ -21,7 +21,8 @@ from skin_platform_tests.deployments import LABELS, Deployment, skin, small_deli
 
 pytestmark = pytest.mark.slow
 ASSETS = ["raw/images", "objects/images", "metadata/lesions_data", "datasets/version", "datasets/profile",
-          "checkpoints/lesion_classifier", "checkpoints/evaluation", "bundles/lesion_classifier", "bundles/export"]
+          "checkpoints/lesion_classifier", "checkpoints/evaluation", "registry/model_version", "registry/model_card",
+          "registry/verdict", "bundles/lesion_classifier", "registry/champion", "bundles/export"]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,8 @@ def test_the_ui_shows_pictures_tables_and_digests(materialized):
 
 
 def test_digests_tie_each_asset_to_its_upstream(materialized, walked):
-    raw, objects, table, dataset, profile, checkpoint, evaluation, bundle, export = (materialized[name] for name in ASSETS)
+    raw, objects, table, dataset, profile, checkpoint, evaluation, version, _, verdict, bundle, champion, export = (
+        materialized[name] for name in ASSETS)
     assert objects["landed_manifest_sha256"].value == raw["manifest_sha256"].value
     assert table["manifest_sha256"].value == objects["manifest_sha256"].value
     assert dataset["catalogue_digest"].value == table["trainable_digest"].value
@@ -91,7 +93,11 @@ def test_digests_tie_each_asset_to_its_upstream(materialized, walked):
     assert checkpoint["dataset_digest"].value == dataset["dataset_digest"].value == walked.story["dataset_digest"]
     assert evaluation["checkpoint_sha256"].value == checkpoint["checkpoint_sha256"].value
     assert bundle["checkpoint_sha256"].value == checkpoint["checkpoint_sha256"].value
-    assert export["bundle_sha256"].value == bundle["bundle_sha256"].value
+    assert version["evidence_sha256"].value == evaluation["evidence_sha256"].value
+    assert verdict["verdict_sha256"].value == version["verdict_sha256"].value
+    assert len({step["version"].value for step in (version, verdict, champion)}) == 1
+    assert bundle["bento"].value == f"lesion_classifier:{version['version'].value}" == walked.story["bundle"]
+    assert export["version"].value == champion["version"].value
 
 
 def test_no_original_name_and_no_patient_id_is_in_events_or_objects(walked):

@@ -29,14 +29,15 @@ def promote(
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:
     """Let a version answer from now on, where its verdict allows it. Ends with 2 where a gate is against it."""
-    from skin_platform.defs.registry.promoting import NotPromotedError, promote
+    from skin_platform.defs.registry.promoting import promote
+    from skin_platform.defs.registry.reigns import NotPromotedError
     from skin_platform.storage.stores import Stores
 
     stores, console = Stores(settings_of(home)), Console(stderr=as_json)
     name = named(stores.versions, version)
     before = stores.moves.current("champion")
     try:
-        move = promote(name, stores, by=by or account(), why=why, warn=_warner(console), force=force)
+        move = promote(name, stores, by=account() if by is None else by, why=why, warn=_warner(console), force=force)
     except NotPromotedError as error:
         _tell_refusal(console, error, name, as_json=as_json)
         raise typer.Exit(REFUSED) from None
@@ -49,16 +50,19 @@ def rollback(
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:
     """Let the former champion answer again: in the registry, the export and the alias, in one move."""
-    from skin_platform.defs.registry.promoting import NotPromotedError, rollback
+    from skin_platform.defs.registry.promoting import rollback
+    from skin_platform.defs.registry.reigns import NotPromotedError
     from skin_platform.storage.stores import Stores
 
     stores, console = Stores(settings_of(home)), Console(stderr=as_json)
+    before = stores.moves.current("champion")
     try:
-        move = rollback(stores, by=by or account(), why=why, warn=_warner(console), to=to)
+        move = rollback(stores, by=account() if by is None else by, why=why, warn=_warner(console),
+                        to=named(stores.versions, to) if to else None)
     except NotPromotedError as error:
-        _tell_refusal(console, error, to or "the former champion", as_json=as_json)
+        _tell_refusal(console, error, to or "", as_json=as_json)
         raise typer.Exit(REFUSED) from None
-    _tell_move(console, move, as_json=as_json, is_new=True)
+    _tell_move(console, move, as_json=as_json, is_new=before != move)
 
 
 def judge(version: VersionArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -115,9 +119,12 @@ def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
         return
     if not moves:
         print("no version was promoted yet")
+    console = Console()
     for move in moves:
-        print(f"{move.at}  {move.kind.upper() if move.kind == 'forced' else move.kind:<11}  {move.version}"
-              f"{f' instead of {move.former}' if move.former else ''}\n    by {move.by}: {move.why}")
+        kind = move.kind.upper() if move.kind == "forced" else move.kind
+        instead = f" instead of {move.former}" if move.former else ""
+        words = " ".join(f"by {move.by}: {move.why}".split())  # on one line, whatever was given
+        console.print(f"{move.at}  {kind:<11}  {move.version}{instead}\n    {said(words)}", highlight=False, soft_wrap=True)
 
 
 def account() -> str:

@@ -63,6 +63,8 @@ def _how(promotion: "Promotion", threshold: float) -> str:
     kind = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "brought back"}[promotion.kind]
     lowered = promotion.floor is not None and promotion.floor < threshold
     floor = f", UNDER A FLOOR LOWERED TO {promotion.floor:g} (PERFORMANCE_THRESHOLD is {threshold:g})" if lowered else ""
+    if promotion.forced and promotion.kind != "forced":
+        kind = f"ONCE PROMOTED BY FORCE, {kind}"
     return f"champion since {promotion.at}, {kind} by {promotion.by}: {promotion.why}{floor}"
 
 

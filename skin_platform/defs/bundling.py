@@ -16,7 +16,7 @@ from skin_platform.defs.exported_model import exported_model
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
 from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest
 from skin_platform.serving.exporting import Promotion, exporting, replace_export
-from skin_platform.storage.moves import Move
+from skin_platform.storage.moves import Move, by_force
 from skin_platform.storage.stores import Stores
 
 
@@ -103,4 +103,6 @@ def _promotion(move: Move, stores: Stores) -> Promotion:
         verdict = stores.versions.read_file(move.version, "verdict.json")
         if hashlib.sha256(verdict).hexdigest() == move.verdict_sha256:
             floor = float(json.loads(verdict)["rules"]["floor"])
-    return Promotion(move.version, move.kind, move.by, move.why, move.at, move.number, floor)
+    history = stores.moves.history("champion")
+    forced = by_force([other for other in history if other.number <= move.number]) is not None
+    return Promotion(move.version, move.kind, move.by, move.why, move.at, move.number, floor, forced)

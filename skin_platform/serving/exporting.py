@@ -26,7 +26,8 @@ EXPORTED = re.compile(r"v\d{8}_\d{6}(-\d+(\.\d+)?)?")
 class Promotion:
     """How a version became the champion: the move of that number in the log; ``at`` is UTC in ISO 8601.
 
-    ``kind`` is promoted, forced or rolled back; ``floor`` the accuracy that the gates asked for then, None where no verdict
+    ``kind`` is promoted, forced or rolled back, ``forced`` whether a person forced it, then or before it was rolled back to;
+    ``floor`` the accuracy that the gates asked for then, None where no verdict
     says so.
     """
 
@@ -37,6 +38,7 @@ class Promotion:
     at: str
     number: int
     floor: float | None
+    forced: bool
 
 
 @contextmanager

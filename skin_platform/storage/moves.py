@@ -14,7 +14,7 @@ a process that had only slept write its number after all, the newer move does no
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -49,6 +49,12 @@ class Move:
     number: int
     verdict_sha256: str = ""
     rests_on: int = 0
+
+
+def by_force(history: Sequence[Move]) -> Move | None:
+    """The move by which a person forced the version that counts now, also where it was rolled back to since."""
+    made = [move for move in history if move.version == history[-1].version and move.kind in ("promoted", "forced")]
+    return made[-1] if made and made[-1].kind == "forced" else None
 
 
 class MovedMeanwhileError(StorageError):

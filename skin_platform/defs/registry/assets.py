@@ -19,14 +19,15 @@ def model_version(
     """An evaluated checkpoint under a name that stays, with its evidence and a verdict against the present champion."""
     from mlflow import MlflowException
 
-    from skin_platform.defs.registry.judging import judge_version
+    from skin_platform.defs.registry.judging import judge_version, read_judgement
     from skin_platform.defs.registry.registering import register
     from skin_platform.defs.registry.telling import tell_registry
 
     opened = stores.open()
     by = f"Dagster run {context.run_id}"
     version = register(evaluation, opened, by)
-    judgement = judge_version(version, opened, by)
+    judge_version(version, opened, by)
+    judgement = read_judgement(version, opened)  # the champion keeps the one that it was promoted on
     try:
         tell_registry(opened)
     except (MlflowException, OSError) as error:
@@ -71,7 +72,8 @@ def champion(
     context: dg.AssetExecutionContext, verdict: VerdictReference, stores: StoresResource
 ) -> dg.MaterializeResult[ChampionReference]:
     """The version that answers. It changes where the verdict, read anew from the store, has nothing against it."""
-    from skin_platform.defs.registry.promoting import NotPromotedError, promote
+    from skin_platform.defs.registry.promoting import promote
+    from skin_platform.defs.registry.reigns import NotPromotedError
     from skin_platform.storage.moves import MovedMeanwhileError
 
     opened = stores.open()

@@ -6,8 +6,7 @@ Here: gathering what the gates need, keeping their verdicts. Not here: the gates
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +16,13 @@ from skin_platform.core.gates import GATES, Verdict, judge
 from skin_platform.core.references import EvaluationReference
 from skin_platform.defs.registry.comparing import Rivalry, rivalry
 from skin_platform.defs.registry.registering import evidence_of, origin_of
+from skin_platform.storage.faults import StorageError
 from skin_platform.storage.moves import Move
 from skin_platform.storage.stores import Stores
 
 PAIRED = ("champion", "malignant recall", "subgroups")  # gates that hold a candidate against the champion
 OF_CALIBRATION = ("calibration", "coverage")  # gates that only images can judge which did not calibrate
-SEVERITY = ("passed", "too few", "failed")
+SEVERITY = ("not judged", "passed", "too few", "failed")
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,30 @@ class Judgement:
         return [verdict for verdict in self.verdicts if verdict["blocks"]]
 
 
-def judge_version(version: str, stores: Stores, by: str, tell: Callable[[str], None] = lambda line: None) -> Judgement:
+def judge_version(version: str, stores: Stores, by: str) -> Judgement:
     """Judge a version against the present champion by the present gates, and keep the verdict beside it.
 
-    Raises ``KeyError`` for an unknown version, ``StorageError`` where its evidence is damaged.
+    The champion itself is judged without a rival, and keeps the verdict that it was promoted on. Raises ``KeyError`` for an
+    unknown version, ``StorageError`` where its evidence is damaged.
     """
     origin, evidence = origin_of(version, stores), evidence_of(version, stores)
     rules, champion = stores.settings.dataset.gate_rules, stores.moves.current("champion")
-    match = rivalry(version, evidence, champion.version, stores, by) if champion else None
+    reigns = champion is not None and champion.version == version
+    match = rivalry(version, evidence, champion.version, stores, by) if champion and not reigns else None
     verdicts = _verdicts(evidence, match, rules)
+    if reigns:
+        verdicts = tuple(replace(verdict, reason="it is the champion itself") if verdict.gate == "champion" else verdict
+                         for verdict in verdicts)
     if origin.split == stores.settings.dataset.validation_split:
         verdicts = tuple(_not_held_out(verdict, origin, rules) for verdict in verdicts)
-    for verdict in verdicts:
-        tell(f"{verdict.gate}: {verdict.status}{' (blocks)' if verdict.blocks else ''}: {verdict.reason}")
     record = {
         "version": version, **_subject(origin), "rules": asdict(rules), "rules_sha256": rules_digest(rules),
         "champion": {"version": champion.version, "number": champion.number} if champion else None,
         "compared": {"n": int(match.fair.sum()), "left_out": match.left_out} if match else None,
         "verdicts": [asdict(verdict) for verdict in verdicts], "judged_at": datetime.now(UTC).isoformat(), "judged_by": by}
     data = json.dumps(record, indent=1, ensure_ascii=False).encode()
+    if reigns and _has_verdict(version, stores):
+        return Judgement(json.loads(data), hashlib.sha256(data).hexdigest())
     return Judgement(json.loads(data), stores.versions.write_file(version, "verdict.json", data))
 
 
@@ -70,6 +75,14 @@ def read_judgement(version: str, stores: Stores, sha256: str = "") -> Judgement:
     """The verdict that is kept of a version (that of ``sha256`` where one is named); raises ``KeyError`` where none is."""
     data = stores.versions.read_file(version, "verdict.json", sha256)
     return Judgement(json.loads(data), hashlib.sha256(data).hexdigest())
+
+
+def _has_verdict(version: str, stores: Stores) -> bool:
+    try:
+        read_judgement(version, stores)
+    except (KeyError, StorageError):
+        return False
+    return True
 
 
 def faults_of(judgement: Judgement, version: str, champion: Move | None, stores: Stores) -> list[str]:

@@ -15,20 +15,14 @@ from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champ
 from skin_platform.defs.registry.behind import stale_cards
 from skin_platform.defs.registry.judging import faults_of, read_judgement
 from skin_platform.defs.registry.model_card import write_card
+from skin_platform.defs.registry.reigns import NotPromotedError, former, rollbacks_of
 from skin_platform.defs.registry.telling import tell_registry
+from skin_platform.serving.exporting import read_promotion
 from skin_platform.storage.faults import StorageError
-from skin_platform.storage.moves import Move
+from skin_platform.storage.moves import Move, by_force
 from skin_platform.storage.stores import Stores
 
 Warn = Callable[[str], None]
-
-
-class NotPromotedError(RuntimeError):
-    """A version that may not answer; ``reasons`` says what stands against it, a sentence each."""
-
-    def __init__(self, version: str, reasons: list[str], remedy: str = "") -> None:
-        super().__init__(f"{version} is not promoted: {'; '.join(reasons)}{f'. {remedy}' if remedy else ''}")
-        self.reasons = reasons
 
 
 def against(version: str, stores: Stores, *, unattended: bool = False) -> list[str]:
@@ -48,7 +42,7 @@ def against(version: str, stores: Stores, *, unattended: bool = False) -> list[s
     reasons = [f"{verdict['gate']}: {verdict['reason']}" for verdict in judgement.blocks]
     if unattended:
         reasons += [f"it was rolled back by {move.by} at {move.at} ({move.why}): `skin models promote {version}` brings it back"
-                    for move in _rollbacks_of(version, stores)[-1:]]
+                    for move in rollbacks_of(version, stores.moves.history("champion"))[-1:]]
     return reasons
 
 
@@ -58,8 +52,9 @@ def promote(
     """Let a version answer from now on, where its verdict allows it or a person forces it; returns the move.
 
     Does nothing where it answers already. Raises ``NotPromotedError``, ``MovedMeanwhileError`` where another process was
-    faster, ``KeyError`` for an unknown version.
+    faster, ``KeyError`` for an unknown version, ``ValueError`` where nobody or no reason is named.
     """
+    by, why = _said_plainly(by, why)
     champion = stores.moves.current("champion")
     if champion and champion.version == version:
         follow(stores, warn)
@@ -80,33 +75,23 @@ def promote(
 def rollback(stores: Stores, *, by: str, why: str, warn: Warn, to: str | None = None) -> Move:
     """Let the former champion (or ``to``, which was one) answer again; returns the move.
 
-    Raises ``NotPromotedError`` where there is none, or its files are gone; ``MovedMeanwhileError`` as ``promote``.
+    A rollback that was killed is completed first, and nothing else is done then. Raises ``NotPromotedError`` where there is no
+    such version, or its files are gone; else what ``promote`` does.
     """
+    by, why = _said_plainly(by, why)
     history = stores.moves.history("champion")
     champion = history[-1] if history else None
-    line = reign(history)
-    if champion is None or (len(line) < 2 and to is None):
-        raise NotPromotedError(to or "the former champion", ["there is none: no other version has answered before"])
-    version = to or line[-2]
-    if to is not None and (to == champion.version or to not in [move.version for move in history]):
-        was = ", ".join(dict.fromkeys(move.version for move in history if move.version != champion.version)) or "none"
-        raise NotPromotedError(to, [f"it is no former champion (those are: {was})"], "Use `skin models promote` instead")
+    if champion and (to == champion.version or (champion.kind == "rolled back" and _is_behind(champion, stores))):
+        follow(stores, warn)
+        return champion
+    version = former(history, to)
     _bundled(version, stores)
-    move = stores.moves.move("champion", version, expected=champion.number, kind="rolled back", by=by, why=why,
+    forced = by_force([move for move in history if move.version == version])
+    told = f"{why} (it was promoted by force by {forced.by} at {forced.at}: {forced.why})" if forced else why
+    move = stores.moves.move("champion", version, expected=history[-1].number, kind="rolled back", by=by, why=told,
                              verdict_sha256=_verdict_sha256(version, stores))
     follow(stores, warn)
     return move
-
-
-def reign(history: list[Move]) -> list[str]:
-    """The champions that a rollback goes back through, the present one last: a rollback takes those after it off."""
-    line: list[str] = []
-    for move in history:
-        if move.kind == "rolled back" and move.version in line:
-            del line[line.index(move.version) + 1:]
-        elif not line or line[-1] != move.version:
-            line.append(move.version)
-    return line
 
 
 def follow(stores: Stores, warn: Warn) -> None:
@@ -142,12 +127,16 @@ def _verdict_sha256(version: str, stores: Stores) -> str:
         return ""
 
 
-def _rollbacks_of(version: str, stores: Stores) -> list[Move]:
-    """The moves that took a version back and were not undone by a later promotion of it."""
-    found: list[Move] = []
-    for move in stores.moves.history("champion"):
-        if move.kind == "rolled back" and move.former == version:
-            found.append(move)
-        elif move.version == version:
-            found = []
-    return found
+def _is_behind(champion: Move, stores: Stores) -> bool:
+    """Whether the export does not follow the last move yet: the process that made it was killed, or could not."""
+    exported = read_promotion(stores.settings.home.export)
+    return exported is None or exported.number != champion.number
+
+
+def _said_plainly(by: str, why: str) -> tuple[str, str]:
+    """Who and why on one line each, without control characters; raises ``ValueError`` where either is missing."""
+    plain = [" ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split()) for text in (by, why)]
+    for text, option in zip(plain, ("--by", "--why"), strict=True):
+        if not text:
+            raise ValueError(f"{option} is empty: the history says who moved the champion, and why")
+    return plain[0], plain[1]

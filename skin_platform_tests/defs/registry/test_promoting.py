@@ -13,8 +13,9 @@ import pytest
 from skin_platform.core.references import EvaluationReference
 from skin_platform.definitions import build_definitions
 from skin_platform.defs.registry.judging import judge_version
-from skin_platform.defs.registry.promoting import NotPromotedError, against, promote, reign, rollback
+from skin_platform.defs.registry.promoting import against, promote, rollback
 from skin_platform.defs.registry.registering import origin_of
+from skin_platform.defs.registry.reigns import NotPromotedError, former, reign
 from skin_platform.defs.resources import default_resources
 from skin_platform.settings import load_settings
 from skin_platform.storage.moves import Move, MovedMeanwhileError
@@ -157,7 +158,7 @@ def test_a_rollback_brings_back_registry_export_and_alias_in_one_move_and_stays(
     judge_version(equal, stores, "a test")
     assert "was rolled back by bob" in against(equal, stores, unattended=True)[0]  # the graph does not bring it back
     assert against(equal, stores) == []  # a person may
-    with pytest.raises(NotPromotedError, match="there is none"):
+    with pytest.raises(NotPromotedError, match="the first that answered"):
         rollback(stores, by="bob", why="further", warn=pytest.fail)
 
 
@@ -170,6 +171,35 @@ def test_rollbacks_go_back_step_by_step_and_not_to_and_fro():
     assert reign([*line, move(4, "b", "rolled back")]) == ["a", "b"]
     assert reign([*line, move(4, "b", "rolled back"), move(5, "a", "rolled back")]) == ["a"]
     assert reign([*line, move(4, "b", "rolled back"), move(5, "d")]) == ["a", "b", "d"]
+    with pytest.raises(NotPromotedError, match=r"b came later.*--to VERSION"):
+        former([*line[:2], move(3, "a", "rolled back")], None)
+    with pytest.raises(NotPromotedError, match="never the champion"):
+        former(line, "x")
+
+
+def test_a_move_needs_a_name_and_a_reason_and_keeps_them_on_one_line(stores, versions):
+    with pytest.raises(ValueError, match="--why is empty"):
+        promote(versions[2], stores, by="ann", why=" \n", warn=pytest.fail, force=True)
+    move = promote(versions[1], stores, by="Dr. Ünï\n2026  promoted  vEVIL", why="bad\x1b[31mRED", warn=pytest.fail)
+    assert move.by == "Dr. Ünï 2026 promoted vEVIL"
+    assert "\x1b" not in move.why
+
+
+def test_a_forced_champion_that_is_brought_back_is_still_one_by_force(stores, versions):
+    _, equal, bad = versions
+    promote(bad, stores, by="ann", why="trial", warn=pytest.fail, force=True)
+    promote(equal, stores, by="ann", why="trial", warn=pytest.fail, force=True)
+    move = rollback(stores, by="bob", why="again", warn=pytest.fail)
+    assert (move.version, "promoted by force by ann" in move.why) == (bad, True)
+    assert json.loads((stores.settings.home.export / "promotion.json").read_text())["forced"] is True
+    assert rollback(stores, by="bob", why="again", warn=pytest.fail, to=bad) == move  # it answers already
+
+
+def test_the_champion_is_not_its_own_rival(stores, versions):
+    before = stores.versions.read_file(versions[0], "verdict.json")
+    judgement = judge_version(versions[0], stores, "a test")
+    assert judgement.blocks == []
+    assert stores.versions.read_file(versions[0], "verdict.json") == before  # the one that it was promoted on
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(stores, versions):
