@@ -97,7 +97,7 @@ def test_digests_tie_each_asset_to_its_upstream(materialized, walked):
     assert verdict["verdict_sha256"].value == version["verdict_sha256"].value
     assert len({step["version"].value for step in (version, verdict, champion)}) == 1
     assert bundle["bento"].value == f"lesion_classifier:{version['version'].value}" == walked.story["bundle"]
-    assert export["version"].value == champion["version"].value
+    assert export["champion"].value == champion["version"].value
 
 
 def test_no_original_name_and_no_patient_id_is_in_events_or_objects(walked):
