@@ -66,6 +66,7 @@ conformal: {coverage: 0.9, by_label: false}
 
 # What a model must show, on images that it never saw, before it may answer. Each gate gives a verdict with its reason; where
 # there are fewer images than `fewest`, the verdict is "too few", and `when_too_few` says whether that lets pass or refuses.
+# Where there is nothing to judge (no malignant label named, no model that answers yet, no subgroups), it is "not judged".
 gates:
   # The share of right answers (accuracy) that is needed at least.
   floor: ${PERFORMANCE_THRESHOLD}
@@ -76,7 +77,8 @@ gates:
   labels: {}
   # Malignant labels may not be found credibly less often than by the model that answers now, by `margin`.
   malignant: {fewest: 20, margin: 0.02, when_too_few: refuse}
-  # Nor may any subgroup become worse by `margin`, or be worse by `gap` than its mix of labels explains.
+  # Nor may any subgroup become worse by `margin`, or be worse by `gap` than its mix of labels explains. With
+  # `when_too_few: refuse` the rarest value decides: any one that is given, but for fewer images than `fewest`, refuses.
   subgroups: {by: [sex, age_band, skin_type, site, source], fewest: 20, margin: 0.05, gap: 0.15, when_too_few: pass}
   # Ages, in years, at which a band begins: under 30, 30 to 49, 50 to 69, 70 and over.
   age_bands: [30, 50, 70]

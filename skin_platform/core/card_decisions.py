@@ -7,10 +7,11 @@ themselves (``core.gates``, ``defs.registry``).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skin_platform.core.findings import NOT_JUDGED
 from skin_platform.core.markdown import code, escaped, moment, table
 
 Fields = Mapping[str, Any]
-GATE_WORDS = {"passed": "passed", "failed": "**failed**", "too few": "*too few to judge*"}
+GATE_WORDS = {"passed": "passed", "failed": "**failed**", "too few": "*too few to judge*", NOT_JUDGED: "*not judged*"}
 
 
 def standing(evidence: Fields) -> str:
@@ -48,7 +49,7 @@ def gates(evidence: Fields) -> list[str]:
     rows = [[escaped(item["gate"]), GATE_WORDS.get(item["status"], escaped(item["status"])),
              "**yes**" if item["blocks"] else "no", escaped(item["reason"])] for item in verdict["verdicts"]]
     return ["## Gates", "", f"Judged at {moment(verdict.get('judged_at'))}, {against}{on}.", "",
-            *table(["gate", "verdict", "stands against promotion", "reason"], rows)]
+            *table(["gate", "verdict", "stands against promotion", "reason"], rows), *_judged_nothing(verdict["verdicts"])]
 
 
 def history(evidence: Fields) -> list[str]:
@@ -59,6 +60,12 @@ def history(evidence: Fields) -> list[str]:
     if not rows:
         return ["## History", "", "No alias ever named it."]
     return ["## History", "", *table(["at", "move", "what", "version", "in place of", "by", "why"], rows)]
+
+
+def _judged_nothing(verdicts: Sequence[Fields]) -> list[str]:
+    """The gates that let pass without having looked at anything, each with why."""
+    idle = [f"{escaped(item['gate'])} ({escaped(item['reason'])})" for item in verdicts if item["status"] == NOT_JUDGED]
+    return ["", f"Gates that judged nothing, and so say nothing for this version: {'; '.join(idle)}."] if idle else []
 
 
 def _against(evidence: Fields, move: Fields) -> str:

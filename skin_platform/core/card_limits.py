@@ -22,9 +22,17 @@ ALWAYS = (
 def limits(evidence: Fields) -> list[str]:
     """The section: the limits that the figures show first, those that always hold after them."""
     evaluation, rules = evidence["evaluation"], (evidence.get("verdict") or {}).get("rules") or {}
-    shown = [line for line in (_few_images(evaluation, rules), _never(evaluation), _few_in_subgroups(evaluation),
-                               _not_given(evaluation), _not_locked(evaluation)) if line]
+    shown = [line for line in (_none_malignant(rules), _few_images(evaluation, rules), _never(evaluation),
+                               _few_in_subgroups(evaluation), _not_given(evaluation), _not_locked(evaluation)) if line]
     return ["## Limits", "", *(f"- {line}" for line in (*shown, *ALWAYS))]
+
+
+def _none_malignant(rules: Fields) -> str:
+    demanded = rules.get("labels")
+    if demanded is None or any(of.get("malignant") for of in demanded.values()):
+        return ""
+    return ("Nobody has told the platform which labels are malignant: nothing was demanded of them (gates.labels in "
+            "dataset.yaml).")
 
 
 def _few_images(evaluation: Fields, rules: Fields) -> str:

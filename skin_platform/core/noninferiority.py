@@ -9,18 +9,18 @@ Piaggio et al. 2012). Where an image set is too small for that, a label or subgr
 from dataclasses import asdict
 
 from skin_platform.core.evidence import Evidence
-from skin_platform.core.findings import Finding, GateStatus, joined
+from skin_platform.core.findings import NOT_JUDGED, Finding, GateStatus, joined
 from skin_platform.core.gate_rules import ChampionRules, GateRules, LabelRules
 from skin_platform.core.paired import paired_difference
 
-WORST_FIRST: tuple[GateStatus, ...] = ("failed", "too few", "passed")
+WORST_FIRST: tuple[GateStatus, ...] = ("failed", "too few", "passed", NOT_JUDGED)
 NO_CHAMPION = "there is no champion yet"
 
 
 def champion_finding(evidence: Evidence, champion: Evidence | None, rules: ChampionRules) -> Finding:
-    """Passed where the candidate is not worse by ``margin``, up to errors at ``level``, or where there is no champion."""
+    """Passed where the candidate is not worse by ``margin``, up to errors at ``level``; not judged without champion."""
     if champion is None:
-        return Finding("passed", NO_CHAMPION, {})
+        return Finding(NOT_JUDGED, NO_CHAMPION, {})
     found = paired_difference(evidence, champion, rules.metric, rules.level)
     told = (f"{rules.metric.replace('_', ' ')} {found.candidate:.3f} against the champion's {found.champion:.3f}: the "
             f"difference is {found.difference:+.3f} and with {1 - rules.level:.1%} confidence above {found.lower:+.3f}, on "
@@ -34,11 +34,11 @@ def champion_finding(evidence: Evidence, champion: Evidence | None, rules: Champ
 def malignant_finding(evidence: Evidence, champion: Evidence | None, rules: GateRules) -> Finding:
     """Passed where no malignant label is recalled below its floor, nor credibly less than by the champion.
 
-    Too few where one has fewer images than needed, and none of the others fails.
+    Too few where one has fewer images than needed, and none of the others fails; not judged where no label is malignant.
     """
     malignant = {label: of for label, of in rules.labels.items() if of.malignant}
     if not malignant:
-        return Finding("passed", "no label is configured as malignant", {})
+        return Finding(NOT_JUDGED, "no label is configured as malignant (gates.labels in dataset.yaml)", {})
     found = [_of_label(evidence, champion, label, of, rules, len(malignant)) for label, of in malignant.items()]
     status = min((item.status for item in found), key=WORST_FIRST.index)
     reasons = [item.reason for item in found if status == "passed" or item.status != "passed"]

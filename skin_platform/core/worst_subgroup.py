@@ -6,11 +6,12 @@ Several comparisons are made at once, one or (with a champion) two a subgroup: e
 (Bonferroni), so that a sound model is refused by chance no more often than the level says.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from skin_platform.core.evidence import Evidence
-from skin_platform.core.findings import Finding, joined
+from skin_platform.core.findings import NOT_JUDGED, Finding, joined
 from skin_platform.core.gate_rules import SubgroupRules
 from skin_platform.core.paired import paired_difference
 from skin_platform.core.subgroups import Subgroup, standings, subgroup_table, values_of
@@ -20,6 +21,7 @@ def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: Subg
     """Failed where a subgroup is credibly worse than with the champion, or than its mix of labels explains.
 
     Too few where none could be judged; where some could not, they are named, and under the policy ``refuse`` it is too few.
+    Not judged where there are no two subgroups to compare.
     """
     tested = sum(standing == "judged" for by in rules.by for standing in standings(evidence, by, rules.fewest).values())
     corrected = level / max(1, tested if champion is None else 2 * tested)
@@ -30,19 +32,39 @@ def subgroups_finding(evidence: Evidence, champion: Evidence | None, rules: Subg
     failed = [f"{item.name} (n = {item.n}): {' and '.join(faults[item.name])}" for item in judged if faults[item.name]]
     figures = {"level": corrected, "subgroups": [
         asdict(item) | {"verdict": "failed" if faults.get(item.name) else "passed" if item in judged
-                        else "too few" if item in few else "not judged"} for item in table]}
+                        else "too few" if item in few else NOT_JUDGED} for item in table]}
     too_few = f"too few to judge: {_listed(few)} (fewest: {rules.fewest})" if few else ""
     if failed:
         return Finding("failed", joined([*failed, too_few]), figures)
     if few and (not judged or rules.when_too_few == "refuse"):
-        return Finding("too few", too_few, figures)
+        refuses = ", which gates.subgroups.when_too_few refuses" if judged else ""
+        return Finding("too few", joined([f"{too_few}{refuses}", _told(judged) if judged else ""]), figures)
+    if judged and champion is None and all(item.gap is None for item in judged):
+        nothing = "no label of a subgroup occurs outside it: nothing can be compared"
+        return Finding(NOT_JUDGED, joined([nothing, too_few]), figures)
     if not judged:
-        return Finding("passed", f"there are no subgroups to compare: no two values of {', '.join(rules.by) or 'anything'} "
-                                 "are given", figures)
-    worst = min(judged, key=lambda item: item.gap if item.gap is not None else 0.0)
-    told = (f"none of {len(judged)} subgroups is credibly worse; the worst against its mix of labels is {worst.name}: accuracy "
-            f"{worst.accuracy:.3f}, expected {worst.expected or 0:.3f}, n = {worst.n}")
-    return Finding("passed", joined([told, too_few]), figures)
+        return Finding(NOT_JUDGED, _nothing_to_compare(table, rules.by), figures)
+    return Finding("passed", joined([_told(judged), too_few]), figures)
+
+
+def _told(judged: Sequence[Subgroup]) -> str:
+    """What was judged where nothing failed."""
+    told = f"none of {len(judged)} subgroups is credibly worse"
+    worst = min(judged, key=lambda item: item.gap if item.gap is not None else math.inf)
+    if worst.expected is None:
+        return f"{told} than with the champion; no label of a subgroup occurs outside it: they cannot be compared with others"
+    return (f"{told}; the worst against its mix of labels is {worst.name}: accuracy {worst.accuracy:.3f}, expected "
+            f"{worst.expected:.3f}, n = {worst.n}")
+
+
+def _nothing_to_compare(table: Sequence[Subgroup], by: Sequence[str]) -> str:
+    """Why there are no two subgroups, which needs two values of an attribute."""
+    if not by:
+        return "no attribute is configured by which images are parted into subgroups (gates.subgroups.by in dataset.yaml)"
+    single = {item.attribute: item.value for item in table if item.standing != "not given"}
+    silent = [name for name in by if name not in single]
+    alike = [f"{name} is {value} wherever it is given" for name, value in single.items()]
+    return "there are no subgroups to compare: " + joined([f"no image says its {', '.join(silent)}" if silent else "", *alike])
 
 
 def _faults(

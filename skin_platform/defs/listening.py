@@ -11,6 +11,8 @@ import dagster as dg
 from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
+from skin_platform.core.findings import NOT_JUDGED
+
 GATES_STEP = "gates_of_the_verdict"  # of defs.registry.checks: it fails where a gate has something against a model
 CHAMPION_STEP = "registry__champion"
 
@@ -84,8 +86,11 @@ def _verdict(event: dg.DagsterEvent) -> Told:
     sentence = check.check_name.replace("_", " ")
     is_unsure = event.step_key == GATES_STEP and check.severity == dg.AssetCheckSeverity.WARN
     fault = "CANNOT BE JUDGED" if is_unsure else "DOES NOT HOLD"
-    told = f"holds: {sentence}" if check.passed else f"{fault}: {sentence}" + (
-        f" ({check.description})" if check.description else "")
+    reason = check.description or ""
+    if check.passed and reason.startswith(NOT_JUDGED):
+        told = f"NOT JUDGED: {sentence} ({reason.removeprefix(f'{NOT_JUDGED}: ')})"
+    else:
+        told = f"holds: {sentence}" if check.passed else f"{fault}: {sentence}" + (f" ({reason})" if reason else "")
     return Told(check.asset_key.to_user_string(), "log", told)
 
 

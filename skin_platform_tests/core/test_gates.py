@@ -75,7 +75,7 @@ def test_not_worse_than_the_champion(ours, theirs, metric, status):
 
 def test_the_first_model_has_no_champion_to_be_worse_than():
     found = _verdict("champion", learnt(300, 0, **BY))
-    assert (found.status, found.blocks, found.reason) == ("passed", False, "there is no champion yet")
+    assert (found.status, found.blocks, found.reason) == ("not judged", False, "there is no champion yet")
 
 
 def _malignant(recall, n=100, champion=None, when_too_few="refuse", **labels):
@@ -100,7 +100,7 @@ def _malignant(recall, n=100, champion=None, when_too_few="refuse", **labels):
     ({"recall": 0.9, "n": 19}, "too few", True, "a has 19 images, too few to judge its recall (fewest: 20)"),
     ({"recall": 0.9, "n": 19, "when_too_few": "pass"}, "too few", False, "a has 19 images"),
     ({"recall": 0.9, "a": LabelRules(True), "zz": LabelRules(True)}, "failed", True, "does not know the malignant label zz"),
-    ({"recall": 0.1, "a": LabelRules()}, "passed", False, "no label is configured as malignant"),
+    ({"recall": 0.1, "a": LabelRules()}, "not judged", False, "no label is configured as malignant"),
 ])
 def test_malignant_labels_are_found(given, status, blocks, told):
     found = _malignant(**given)
@@ -146,6 +146,7 @@ def test_a_weak_subgroup_of_three_images_is_too_few_to_judge():
     refusing = replace(RULES, subgroups=SubgroupRules(when_too_few="refuse"))
     found = _verdict("subgroups", candidate, champion, refusing)
     assert (found.status, found.blocks) == ("too few", True)
+    assert "sex other (n = 3) (fewest: 20), which gates.subgroups.when_too_few refuses; none of 2 subgroups" in found.reason
 
 
 def test_three_images_beside_one_other_value_are_too_few_to_judge_at_all():
@@ -160,8 +161,29 @@ def test_values_that_were_not_given_are_never_judged():
     given = {**{name: [""] * 300 for name in BY}}
     found = _verdict("subgroups", answering(TRUTH, _right(0.8), **given),
                      rules=replace(RULES, subgroups=SubgroupRules(when_too_few="refuse")))
-    assert (found.status, found.blocks) == ("passed", False)
-    assert "no subgroups to compare" in found.reason
+    assert (found.status, found.blocks) == ("not judged", False)
+    assert found.reason == ("there are no subgroups to compare: no image says its sex, age_band, skin_type, site, source")
+
+
+@pytest.mark.parametrize(("by", "reason"), [
+    ((), "no attribute is configured by which images are parted into subgroups (gates.subgroups.by in dataset.yaml)"),
+    (("skin_type", "source"), "there are no subgroups to compare: no image says its skin_type; source is roma wherever it is "
+                              "given")])
+def test_where_there_are_no_two_subgroups_nothing_is_judged_and_the_reason_says_why(by, reason):
+    for champion in (None, answering(TRUTH, _right(0.8), **BY)):
+        rules = replace(RULES, subgroups=SubgroupRules(by))
+        found = _verdict("subgroups", answering(TRUTH, _right(0.8), **BY), champion, rules)
+        assert (found.status, found.blocks, found.reason) == ("not judged", False, reason)
+
+
+def test_subgroups_that_share_no_label_let_expect_nothing_of_each_other():
+    given = answering(np.repeat([0, 1], 30), np.ones(60, bool), sex=["f"] * 30 + ["m"] * 30)
+    rules = replace(RULES, subgroups=SubgroupRules(("sex",)))
+    found = _verdict("subgroups", given, rules=rules)
+    assert (found.status, found.reason) == ("not judged", "no label of a subgroup occurs outside it: nothing can be compared")
+    found = _verdict("subgroups", given, given, rules)
+    assert (found.status, found.reason) == ("passed", "none of 2 subgroups is credibly worse than with the champion; no label "
+                                                      "of a subgroup occurs outside it: they cannot be compared with others")
 
 
 @pytest.mark.parametrize(("sure", "share", "n", "status", "told"), [

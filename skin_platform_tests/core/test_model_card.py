@@ -2,11 +2,14 @@
 
 import html
 import re
+from dataclasses import asdict
 
 import pytest
 from markdown_it import MarkdownIt
 
 from skin_platform.core.card_check import lines_not_in, numbers_not_in
+from skin_platform.core.gate_rules import GateRules, SubgroupRules
+from skin_platform.core.gates import judge
 from skin_platform.core.markdown import code, escaped, table
 from skin_platform.core.model_card import render_card
 from skin_platform_tests.core.card_evidence import CHAMPION, LABELS, VERSION, drawn, move, stored
@@ -102,6 +105,22 @@ def test_every_gate_stands_there_with_its_reason_and_whether_it_blocks(card, evi
         row = next(line for line in card.splitlines() if line.startswith(f"| {verdict['gate']} |"))
         assert escaped(verdict["reason"]) in row
         assert ("**yes**" in row) == verdict["blocks"]
+
+
+def test_a_gate_that_judged_nothing_is_not_said_to_have_passed():
+    whole = stored()
+    rules = GateRules(0.1, subgroups=SubgroupRules(by=()))
+    verdict = whole["verdict"] | {"rules": asdict(rules), "verdicts": [asdict(item) for item in judge(drawn(), None, rules)]}
+    evidence = stored(verdict=verdict)
+    told = render_card(evidence)
+    for gate in ("champion", "malignant recall", "subgroups"):
+        assert f"| {gate} | *not judged* | no |" in told
+    assert ("Gates that judged nothing, and so say nothing for this version: champion (there is no champion yet); malignant "
+            "recall (no label is configured as malignant (gates.labels in dataset.yaml)); subgroups (no attribute") in told
+    line = "Nobody has told the platform which labels are malignant: nothing was demanded of them"
+    assert f"- {line}" in told.partition("## Limits")[2]
+    assert line not in render_card(whole)
+    assert numbers_not_in(told, evidence) == lines_not_in(told, evidence) == []
 
 
 def test_subgroups_and_labels_with_few_images_are_named_among_the_limits(card):

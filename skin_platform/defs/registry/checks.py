@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from skin_platform.core.findings import NOT_JUDGED
 from skin_platform.core.references import VerdictReference
 from skin_platform.defs.listening import GATES_STEP
 from skin_platform.defs.registry.assets import verdict
@@ -24,13 +25,14 @@ GATES = {  # by gate of core.gates: what is true where it lets pass
     specs=[dg.AssetCheckSpec(name, asset=verdict.key, blocking=True, description=says) for name, says in GATES.values()],
 )
 def gates(verdict: VerdictReference, stores: StoresResource) -> Iterator[dg.AssetCheckResult]:
-    """One result a gate: an error where it blocks, a warning where there is too little to judge by."""
+    """One result a gate: an error where it blocks, a warning on too little to judge by; one that judged nothing says so."""
     from skin_platform.defs.registry.judging import read_judgement
 
     for found in read_judgement(verdict.version, stores.open(), verdict.verdict_sha256).verdicts:
         severity = dg.AssetCheckSeverity.ERROR if found["blocks"] else dg.AssetCheckSeverity.WARN
+        idle = found["status"] == NOT_JUDGED
         yield dg.AssetCheckResult(
-            check_name=GATES[found["gate"]][0], asset_key=["registry", "verdict"], passed=found["status"] == "passed",
-            severity=severity, description=found["reason"],
+            check_name=GATES[found["gate"]][0], asset_key=["registry", "verdict"], passed=idle or found["status"] == "passed",
+            severity=severity, description=f"{NOT_JUDGED}: {found['reason']}" if idle else found["reason"],
             metadata={"version": verdict.version, "status": found["status"],
                       "figures": dg.MetadataValue.json(found["figures"])})
