@@ -27,6 +27,10 @@ class StorageError(RuntimeError):
     """The object store cannot do what was asked; the message names the place and the remedy, never a secret."""
 
 
+class DamagedError(StorageError):
+    """An object is there, and is not what was written there."""
+
+
 @contextmanager
 def translated(address: str, bucket: str, key: str, *, is_local: bool) -> Iterator[None]:
     """Turns obstore's errors into ``KeyError`` (not there), ``FileExistsError`` or ``StorageError`` (everything else)."""

@@ -9,7 +9,7 @@ at once either file is sound. Not here: what the files are (``storage.versions``
 
 import hashlib
 
-from skin_platform.storage.faults import StorageError
+from skin_platform.storage.faults import DamagedError
 from skin_platform.storage.objects import ObjectStore
 
 
@@ -24,7 +24,7 @@ def write_noted(objects: ObjectStore, bucket: str, folder: str, name: str, data:
 def read_noted(objects: ObjectStore, bucket: str, folder: str, name: str, sha256: str = "") -> bytes:
     """A file as it was written once, and that of ``sha256`` where one is named; fetched once more where it came damaged.
 
-    Raises ``KeyError`` where there is none, ``StorageError`` for a damaged or other one.
+    Raises ``KeyError`` where there is none, ``DamagedError`` for a damaged or other one.
     """
     found = ""
     for _ in range(2):
@@ -32,5 +32,5 @@ def read_noted(objects: ObjectStore, bucket: str, folder: str, name: str, sha256
         found = hashlib.sha256(data).hexdigest()
         if sha256 in ("", found) and objects.object_exists(bucket, f"{folder}/written/{name}/{found}"):
             return data
-    raise StorageError(f"s3://{bucket}/{folder}/{name} is damaged, or is not the one that is meant: its SHA-256 is {found}, "
+    raise DamagedError(f"s3://{bucket}/{folder}/{name} is damaged, or is not the one that is meant: its SHA-256 is {found}, "
                        f"{f'expected was {sha256}' if sha256 else 'and nothing like it was ever written there'}")

@@ -6,8 +6,6 @@ Here: reading an entry, or saying that it is damaged; writing one where there is
 write the next number (``storage.moves``).
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import Any
 
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.sealed import seal, unseal
 
 PASSED_OVER = "passed_over"
 
@@ -35,21 +34,19 @@ class NumberedLog:
 
     def read(self, number: int) -> dict[str, Any] | None:
         """What was written under ``number``; None where it was passed over."""
+        key = self._key(number)
         try:
-            told: dict[str, Any] = json.loads(self._objects.download_file(self._bucket, self._key(number)))
-            sha256 = told.pop("sha256")
+            told = unseal(key, self._objects.download_file(self._bucket, key))
         except KeyError:
-            raise self.damaged(number, "it is not there, or was not written by this platform") from None
-        except (ValueError, TypeError, AttributeError):
-            raise self.damaged(number, "it cannot be read") from None
-        if sha256 != self._digest(number, told):
-            raise self.damaged(number, "it is not as it was written")
+            raise self.damaged(number, "it is not there") from None
+        except ValueError as error:
+            raise self.damaged(number, str(error)) from None
         return None if told.get(PASSED_OVER) else told
 
     def write(self, number: int, told: Mapping[str, Any]) -> None:
         """Write an entry; raises ``FileExistsError`` where there is one (see ``ObjectStore.upload_file``)."""
-        data = json.dumps({**told, "sha256": self._digest(number, told)}, indent=1, ensure_ascii=False).encode()
-        self._objects.upload_file(self._bucket, self._key(number), data, only_if_absent=True)
+        key = self._key(number)
+        self._objects.upload_file(self._bucket, key, seal(key, told), only_if_absent=True)
 
     def pass_over(self, number: int) -> None:
         """Say that nobody is to write ``number`` any more; does nothing where somebody has."""
@@ -57,14 +54,15 @@ class NumberedLog:
             self.write(number, {PASSED_OVER: True})
 
     def damaged(self, number: int, what: str) -> StorageError:
-        """The error that says so, with the remedy."""
+        """The error that says so, with the remedy: entries can be deleted from the last one down, never out of the middle."""
+        written = self.numbers()
+        surplus = [self._key(item) for item in written if item >= number]
+        former = max((item for item in written if item < number), default=0)
+        keys = " to ".join(dict.fromkeys([*surplus[:1], *surplus[-1:]]))
+        counts = f"the entry before it ({self._key(former)})" if former else "none"
         return StorageError(
             f"s3://{self._bucket}/{self._key(number)} is damaged: {what}. Nobody can say what counts: put the object back as "
-            "it was, from a backup of the bucket; or delete it, if the entry before it is to count")
+            f"it was, from a backup of the bucket; or delete {keys}, if {counts} is to count")
 
     def _key(self, number: int) -> str:
         return f"{self._folder}/{number:08d}.json"
-
-    def _digest(self, number: int, told: Mapping[str, Any]) -> str:
-        """Of the content and its place: an entry that was copied to another number, or to another log, is damaged too."""
-        return hashlib.sha256(json.dumps([self._key(number), told], sort_keys=True).encode()).hexdigest()

@@ -5,7 +5,7 @@ taken (``storage.claims``), the files of a training run (``storage.models``), wh
 
     <models bucket>/skin_classifier/<version>/model.ckpt
     <models bucket>/skin_classifier/<version>/training_history.json
-    <models bucket>/skin_classifier/<version>/manifest.json            written last: without it there is no version
+    <models bucket>/skin_classifier/<version>/manifest.json            sealed, and written last: without it there is no version
     <models bucket>/skin_classifier/<version>/<name>                   evaluation.json, verdict.json, … (``noted_files``)
     <models bucket>/skin_classifier/<version>/deleted.json             while a deletion is under way, or was killed
 """
@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skin_platform.storage.claims import claim_second
-from skin_platform.storage.faults import StorageError
+from skin_platform.storage.faults import DamagedError, StorageError
 from skin_platform.storage.moves import ALIASES, ROOT, Moves
 from skin_platform.storage.noted_files import read_noted, write_noted
 from skin_platform.storage.objects import ObjectStore
+from skin_platform.storage.sealed import seal, unseal
 
 OWN_FILES = ("model.ckpt", "training_history.json", "manifest.json", "deleted.json")
 
@@ -54,11 +55,12 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version as it is listed: its name, the aliases that name it, and its manifest."""
+    """A version as it is listed: its name, the aliases that name it, and its manifest, or what is wrong with that."""
 
     version: str
     manifest: dict[str, Any]
     aliases: tuple[str, ...] = field(default=())
+    damage: str = ""
 
 
 class ModelVersions:
@@ -79,7 +81,7 @@ class ModelVersions:
             "md5": hashlib.md5(checkpoint, usedforsecurity=False).hexdigest(), "bytes": len(checkpoint),
             "training_history_sha256": hashlib.sha256(told).hexdigest()}
         for known in reversed(self.list_model_versions()):
-            with suppress(KeyError):  # deleted meanwhile
+            with suppress(KeyError, DamagedError):  # deleted meanwhile, or no longer known to be the same
                 if manifest.items() <= self.read_manifest(known).items():
                     return known
         version, moment = claim_second(self._objects, self._bucket, f"{ROOT}/claims", clock)
@@ -87,8 +89,8 @@ class ModelVersions:
         self._objects.upload_file(self._bucket, f"{base}/model.ckpt", checkpoint, {"sha256": manifest["checksum"]})
         self._objects.upload_file(self._bucket, f"{base}/training_history.json", told)
         stored = {"version": version, "created_at": moment.isoformat(), **manifest}
-        data = json.dumps(stored, indent=1, ensure_ascii=False).encode()
-        self._objects.upload_file(self._bucket, f"{base}/manifest.json", data, only_if_absent=True)
+        key = f"{base}/manifest.json"
+        self._objects.upload_file(self._bucket, key, seal(key, stored), only_if_absent=True)
         return version
 
     def download_model(self, version: str) -> bytes:
@@ -103,12 +105,16 @@ class ModelVersions:
         return found
 
     def read_manifest(self, version: str) -> dict[str, Any]:
-        """What was written of a version; raises ``KeyError`` for an unknown one."""
+        """What was written of a version, verified; raises ``KeyError`` for an unknown one, ``DamagedError`` for a damaged."""
+        key = f"{ROOT}/{version}/manifest.json"
         try:
-            found: dict[str, Any] = json.loads(self._objects.download_file(self._bucket, f"{ROOT}/{version}/manifest.json"))
+            return unseal(key, self._objects.download_file(self._bucket, key))
         except KeyError:
-            raise KeyError(f"there is no model version {version}: `skin models list` shows those that there are") from None
-        return found
+            raise self._unknown(version) from None
+        except ValueError as error:
+            raise DamagedError(
+                f"s3://{self._bucket}/{key} is damaged: {error}. Put the object back as it was, from a backup of the bucket, "
+                f"or `skin models delete {version}`: the assets of the room registry, materialized, register it anew") from None
 
     def list_model_versions(self) -> list[str]:
         """The names of all whole versions, oldest first."""
@@ -149,7 +155,7 @@ class ModelVersions:
         (``{"v…": "runs/skin5-current"}``). No alias moves between that look and the end of the version.
         """
         if not self._objects.object_exists(self._bucket, f"{ROOT}/{version}/deleted.json"):
-            self.read_manifest(version)
+            self._refuse_if_unknown(version)
         self._refuse_if_used(version, in_use or {})
         doing = f"deleting model version {version}"
         with self.moves.halted("champion", by, doing), self.moves.halted("challenger", by, doing):
@@ -159,6 +165,14 @@ class ModelVersions:
         keys = [item.key for item in self._objects.list_objects(self._bucket, f"{ROOT}/{version}")]
         for key in sorted(keys, key=lambda key: key.endswith(f"{version}/deleted.json")):  # and what says that it goes, last
             self._objects.delete_object(self._bucket, key)
+
+    def _refuse_if_unknown(self, version: str) -> None:
+        """A damaged version is none that is unknown: it can be deleted."""
+        if not self._objects.object_exists(self._bucket, f"{ROOT}/{version}/manifest.json"):
+            raise self._unknown(version)
+
+    def _unknown(self, version: str) -> KeyError:
+        return KeyError(f"there is no model version {version}: `skin models list` shows those that there are")
 
     def _refuse_if_used(self, version: str, in_use: Mapping[str, str]) -> None:
         aliases = [alias for alias, named in self.aliases().items() if named == version]
@@ -174,9 +188,13 @@ class ModelVersions:
         return named if len(set(named.values())) == len(named) else {"champion": named["champion"]}
 
     def described(self) -> list[ModelVersion]:
-        """All versions with their manifests and aliases, newest first."""
+        """All versions with their manifests and aliases, newest first; one with a damaged manifest is there all the same."""
         named = self.aliases()
-        return [ModelVersion(version, self.read_manifest(version),
-                             tuple(alias for alias, name in named.items() if name == version))
+        return [self._described(version, tuple(alias for alias, name in named.items() if name == version))
                 for version in reversed(self.list_model_versions())]
 
+    def _described(self, version: str, aliases: tuple[str, ...]) -> ModelVersion:
+        try:
+            return ModelVersion(version, self.read_manifest(version), aliases)
+        except DamagedError as error:
+            return ModelVersion(version, {}, aliases, str(error))

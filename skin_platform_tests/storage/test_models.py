@@ -110,6 +110,41 @@ def test_a_damaged_version_is_refused(versions, objects, bucket):
         versions.read_history(name)
 
 
+def _better(data):
+    return data.replace(b'"accuracy": 0.5', b'"accuracy": 0.9')
+
+
+def _unsealed(data):
+    return json.dumps({name: of for name, of in json.loads(data).items() if name != "sha256"}).encode()
+
+
+@pytest.mark.parametrize(("damage", "told"), [
+    (lambda data: b"", "it is empty"), (lambda data: data[:-9], "it cannot be read"), (lambda data: b"\xff\xfe", "cannot be read"),
+    (lambda data: b"[1]", "holds no SHA-256"), (_unsealed, "holds no SHA-256"), (_better, "not as it was written")])
+def test_a_damaged_manifest_is_told_by_name_hides_no_other_version_and_can_be_deleted(versions, objects, bucket, damage, told):
+    whole = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    name = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
+    key = f"skin_classifier/{name}/manifest.json"
+    before = objects.download_file(bucket, key)
+    objects.upload_file(bucket, key, damage(before))
+    for asked in (versions.read_manifest, versions.download_model, versions.read_history):
+        with pytest.raises(StorageError, match=rf"{key} is damaged: .*{told}.*from a backup.*`skin models delete {name}`"):
+            asked(name)
+    assert [(item.version, told in item.damage) for item in versions.described()] == [(name, True), (whole, False)]
+    anew = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
+    assert anew not in (whole, name)
+    versions.delete_model_version(name)
+    assert versions.list_model_versions() == [whole, anew]
+
+
+def test_the_manifest_of_another_version_is_none_of_this_one(versions, objects, bucket):
+    first, second = (versions.upload_model(CHECKPOINT + data, HISTORY, FACTS, at(NOON)) for data in (b"", b"x"))
+    objects.upload_file(bucket, f"skin_classifier/{second}/manifest.json",
+                        objects.download_file(bucket, f"skin_classifier/{first}/manifest.json"))
+    with pytest.raises(StorageError, match="not as it was written"):
+        versions.read_manifest(second)
+
+
 @pytest.mark.parametrize("alias", ["champion", "challenger"])
 def test_a_version_that_serves_is_not_deleted(versions, objects, bucket, alias):
     first = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))

@@ -280,5 +280,8 @@ def test_a_move_that_was_taken_out_of_the_middle_is_missed(tmp_path):
     for number in range(1, 4):
         promote(moves, number, number - 1)
     store.delete_object(bucket, f"{LOG}/00000002.json")
-    with pytest.raises(StorageError, match=r"00000002\.json is damaged: it is not there"):
+    with pytest.raises(StorageError, match=r"00000002\.json is damaged: it is not there") as missed:
         moves.history("champion")
+    assert f"delete {LOG}/00000003.json, if the entry before it ({LOG}/00000001.json) is to count" in str(missed.value)
+    store.delete_object(bucket, f"{LOG}/00000003.json")  # as it says
+    assert moves.current("champion").version == name(1)
