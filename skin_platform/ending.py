@@ -40,6 +40,8 @@ def run(command: Callable[[], object]) -> int:
     except Exception as error:
         if any(_is_full(one) for one in _chain(error)):
             _tell("error", f"no space left {_where()}: free some, then give the same command again; nothing is lost")
+        elif isinstance(error, KeyError) and _is_sentence(error):
+            _tell("error", error.args[0])
         elif isinstance(error, LineageError | OSError | ValueError | RuntimeError):
             _tell("error", str(error) or type(error).__name__)
         else:
@@ -61,6 +63,11 @@ def _heed_signals() -> None:
 def _is_full(error: BaseException) -> bool:
     """Whether this says that nothing more can be written: of the system, SQLite, DuckDB, or a library that passes it on."""
     return (isinstance(error, OSError) and error.errno in FULL) or any(sign in str(error) for sign in SAYS_FULL)
+
+
+def _is_sentence(error: KeyError) -> bool:
+    """Whether this was raised to say what is not there; what a dict misses is a key, which is a word or two."""
+    return bool(error.args) and isinstance(error.args[0], str) and error.args[0].count(" ") > 2
 
 
 def _where() -> str:

@@ -94,7 +94,8 @@ def raising(*errors):
     ([sqlite3.OperationalError("database or disk is full"), KeyError("z")], "no space left"),
     ([sqlite3.OperationalError("disk I/O error")], "no space left"),
     ([RuntimeError("cannot use bucket: No space left on device (os error 28)")], "no space left"),
-    ([OSError(errno.EACCES, "denied \x1b[2J", "file")], "denied \\x1b[2J"), ([ValueError("[red]")], "error: [red]")])
+    ([OSError(errno.EACCES, "denied \x1b[2J", "file")], "denied \\x1b[2J"), ([ValueError("[red]")], "error: [red]"),
+    ([KeyError("model version v1 has no predictions.parquet")], "error: model version v1 has no predictions.parquet")])
 def test_errors_that_a_person_can_mend_are_one_line(errors, told, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("SKIN_HOME", str(tmp_path))
     assert ending.run(raising(*errors)) == 1
@@ -114,6 +115,7 @@ def test_a_signal_ends_a_command_at_once(number, code, capsys):
 
 @pytest.mark.usefixtures("own_handlers")
 def test_other_errors_keep_their_traceback_and_exit_codes_are_passed_on():
-    with pytest.raises(KeyError):
-        ending.run(raising(KeyError("a fault of ours")))
+    for key in ("score", "malignant recall", 3):
+        with pytest.raises(KeyError):
+            ending.run(raising(KeyError(key)))
     assert [ending.run(raising(SystemExit(code))) for code in (0, None, 2, "text")] == [0, 0, 2, 1]
