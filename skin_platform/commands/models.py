@@ -2,47 +2,21 @@
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from skin_platform.commands import promoting
+from skin_platform.commands.listing import list_versions
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.promoting import account
 from skin_platform.commands.versions import VersionArgument, named
-from skin_platform.core.intervals import Interval, with_interval
 
 if TYPE_CHECKING:
     from skin_platform.storage.versions import ModelVersions
 
 app = typer.Typer(no_args_is_help=True, help="The model versions: what they score, which one answers, and why.")
-
-
-@app.command("list")
-def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the model versions, newest first."""
-    versions = _versions(home)
-    found, champion = versions.described(), versions.moves.current("champion")
-    verdicts = {item.version: _verdict(versions, item.version) for item in found}
-    if as_json:
-        told = [item.manifest | {"aliases": item.aliases, "verdict": verdicts[item.version],
-                                 "promotion": asdict(champion) if champion and champion.version == item.version else None}
-                for item in found]
-        print(json.dumps(told, ensure_ascii=False))
-        return
-    # the rest is in --json: 80 columns hold no more
-    table = Table(Column("version", no_wrap=True), "accuracy (95 %)", "on", "alias", "verdict")
-    for item in found:
-        score = item.manifest["score"]
-        interval = Interval(**score["accuracy_interval"]) if score["accuracy_interval"] else None
-        forced = champion and champion.version == item.version and champion.kind == "forced"
-        table.add_row(item.version, with_interval(score["accuracy"], interval), f"{score['split']}, n = {score['n']}",
-                      ", ".join(item.aliases) + (" BY FORCE" if forced else ""), verdicts[item.version])
-    Console().print(table if found else "no model version yet: `skin demo`, or the job train_now, makes one")
 
 
 @app.command()
@@ -115,21 +89,12 @@ def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _verdict(versions: "ModelVersions", version: str) -> str:
-    """What was found when the version was judged last, in a word."""
-    try:
-        verdicts = json.loads(versions.read_file(version, "verdict.json"))["verdicts"]
-    except KeyError:
-        return "not judged"
-    blocks = [verdict["gate"] for verdict in verdicts if verdict["blocks"]]
-    return f"refused: {', '.join(blocks)}" if blocks else "no objection"
-
-
 def _versions(home: Path | None) -> "ModelVersions":
     from skin_platform.storage.stores import Stores
 
     return Stores(settings_of(home)).versions
 
 
+app.command("list")(list_versions)
 for command in (promoting.promote, promoting.rollback, promoting.judge, promoting.compare, promoting.history):
     app.command()(command)
