@@ -31,7 +31,7 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     if tag is None or promotion is None:
         _tell(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)")
     else:
-        _tell(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion, settings.performance_threshold)}")
+        _tell(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion)}")
     sys.stdout.flush()
     command = serve_command(tag, settings.home.root, settings.api_host, port)
     os.execve(sys.executable, command, serve_environment(settings.home.root))
@@ -58,11 +58,17 @@ def _champions_tag(settings: "Settings") -> str | None:
         return tag
 
 
-def _how(promotion: "Promotion", threshold: float) -> str:
-    """Since when the version answers, by whose doing; what is not as it should be in capitals."""
+def _how(promotion: "Promotion") -> str:
+    """Since when the version answers, by whose doing; what is not as it should be in capitals.
+
+    A floor is lowered where it is below the built-in demand: the setting may be lowered in the very shell that serves.
+    """
+    from skin_platform.settings import Settings
+
+    usual: float = Settings.model_fields["performance_threshold"].default
     kind = {"promoted": "promoted", "forced": "PROMOTED BY FORCE", "rolled back": "brought back"}[promotion.kind]
-    lowered = promotion.floor is not None and promotion.floor < threshold
-    floor = f", UNDER A FLOOR LOWERED TO {promotion.floor:g} (PERFORMANCE_THRESHOLD is {threshold:g})" if lowered else ""
+    lowered = promotion.floor is not None and promotion.floor < usual
+    floor = f", UNDER A FLOOR LOWERED TO {promotion.floor:g} ({usual:g} is usual)" if lowered else ""
     if promotion.forced and promotion.kind != "forced":
         kind = f"ONCE PROMOTED BY FORCE, {kind}"
     return f"champion since {promotion.at}, {kind} by {promotion.by}: {promotion.why}{floor}"

@@ -1,8 +1,11 @@
 """A version's card in the store: made of its evidence alone, held against it, and written anew after each move."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
+from skin_platform.commands.serve import _how
 from skin_platform.core.references import ModelVersionReference
 from skin_platform.defs.registry.behind import stale_cards
 from skin_platform.defs.registry.model_card import (
@@ -15,6 +18,7 @@ from skin_platform.defs.registry.model_card import (
 )
 from skin_platform.defs.registry.registering import origin_of
 from skin_platform.defs.resources import StoresResource
+from skin_platform.serving.exporting import Promotion
 from skin_platform.storage.faults import StorageError
 from skin_platform_tests.core.card_evidence import LABELS
 from skin_platform_tests.defs.registry.versions import add_version, move, opened
@@ -95,9 +99,16 @@ def test_after_a_move_the_card_is_behind_until_it_is_written_anew(stores):
     assert stale_cards(stores) == []
 
 
-def test_a_floor_below_the_setting_is_told_at_the_top(stores, monkeypatch):
+@pytest.mark.parametrize("setting", ["0.8", "0"])
+def test_a_floor_below_the_built_in_one_is_told_at_the_top_whatever_the_shell_says(tmp_path, monkeypatch, setting):
+    monkeypatch.setenv("PERFORMANCE_THRESHOLD", setting)
+    stores = opened(tmp_path / "home")
+    assert stores.settings.performance_threshold == float(setting)
     version = add_version(stores, 1, floor=0.36)
-    assert "**The floor was lowered: dataset.yaml demands an accuracy of 0.36" in write_card(version, stores)
+    assert "**The floor was lowered: an accuracy of 0.36 was demanded" in write_card(version, stores)
+    promotion = Promotion(version, "promoted", "ann", "it is better", "today", 1, 0.36, forced=False)
+    assert "UNDER A FLOOR LOWERED TO 0.36 (0.8 is usual)" in _how(promotion)
+    assert "FLOOR" not in _how(replace(promotion, floor=0.8))
     assert "floor was lowered" not in write_card(add_version(stores, 2, floor=0.8), stores)
 
 
