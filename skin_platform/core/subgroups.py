@@ -1,10 +1,11 @@
 """Subgroups: how a model does on the images of one sex, age band, skin type, site or source.
 
-Here: the bands, and a table with n, intervals and "too few to judge". Not here: what accuracy the lesions of a subgroup let one
-expect (``core.label_mix``), what is too bad (``core.gates``).
+Here: the bands, the skin types, and a table with n, intervals and "too few to judge". Not here: what accuracy the lesions
+of a subgroup let one expect (``core.label_mix``), what is too bad (``core.gates``).
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,12 +18,14 @@ from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_
 from skin_platform.core.label_mix import MixCounts, gap_of
 
 NOT_GIVEN = "(not given)"
+SKIN_TYPES = ("I", "II", "III", "IV", "V", "VI")  # Fitzpatrick (1988)
+SKIN_TYPE = re.compile(r"(?:(?:fitzpatrick|fst|photo|skin|type)[\s_:-]*)*(?:([1-6])(?:\.0+)?|(iii|ii|iv|i|vi|v))")
 Standing = Literal["judged", "too few to judge", "not given", "nothing to compare with"]
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """The images whose ``attribute`` has the ``value``, in lower case as compared.
+    """The images whose ``attribute`` has the ``value``, written as it is compared (``values_of``).
 
     ``expected`` is the accuracy that its mix of labels would have with the recalls of the other images, ``gap`` the accuracy
     minus that; None where no other image has its labels. Intervals are two-sided at the table's level.
@@ -62,15 +65,29 @@ def age_band(text: str, bands: Sequence[int]) -> str:
     return f"{bands[last]} and over" if last == len(bands) - 1 else f"{bands[last]} to {bands[last + 1] - 1}"
 
 
+def skin_type(text: str) -> str:
+    """``I`` to ``VI`` of a Fitzpatrick type, however it is written: ``2``, ``2.0``, ``ii``, ``type II``, ``FST 2``.
+
+    Anything else, as two types in one, stays as it is.
+    """
+    found = SKIN_TYPE.fullmatch(text.strip().lower())
+    if not found:
+        return text
+    return SKIN_TYPES[int(found[1]) - 1] if found[1] else found[2].upper()
+
+
 def values_of(evidence: Evidence, attribute: str) -> NDArray[np.str_]:
     """The attribute's values (N,) as they are compared: without spaces around them, in lower case; "" where none is given.
+
+    A skin type is in capitals, as people write it: ``I`` to ``VI``.
 
     Raises ``ValueError`` for an attribute that the evidence lacks.
     """
     if attribute not in evidence.attributes:
         known = ", ".join(evidence.attributes) or "none"
         raise ValueError(f"the evidence has no attribute '{attribute}' (there are: {known}): see gates.subgroups.by")
-    return np.array([value.strip().lower() for value in evidence.attributes[attribute]])
+    alike = skin_type if attribute == "skin_type" else str
+    return np.array([alike(value.strip().lower()) for value in evidence.attributes[attribute]])
 
 
 def standings(evidence: Evidence, attribute: str, fewest: int) -> dict[str, Standing]:

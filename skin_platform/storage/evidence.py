@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skin_platform.core.evidence import Evidence
-from skin_platform.core.subgroups import age_band
+from skin_platform.core.subgroups import age_band, skin_type
 from skin_platform.storage.catalogue import Catalogue
 from skin_platform.storage.parquet import dump_table, load_table
 
@@ -71,7 +71,8 @@ def load_evidence(data: bytes, split: str = "") -> Evidence:
 def attributes_of(catalogue: Catalogue, rows: pa.Table, bands: Sequence[int]) -> dict[str, tuple[str, ...]]:
     """The attributes of images for ``Evidence``: sex, age_band, skin_type, site, source, each (N,) in the order of ``rows``.
 
-    ``rows`` have the columns sha256 and label; ages are put into ``bands`` (``core.subgroups``), the rest is as delivered.
+    ``rows`` have the columns sha256 and label; ages are put into ``bands`` and skin types brought to one form
+    (``core.subgroups``), the rest is as delivered.
     "" where nothing was given, where an age is none, and for images that the catalogue does not have (any more). The source is
     that of the batch which first brought the image, without the number of a source's second and later batches of a day: of a
     source whose own name ends in a number that is taken for one.
@@ -83,6 +84,7 @@ def attributes_of(catalogue: Catalogue, rows: pa.Table, bands: Sequence[int]) ->
     ages = found["age"].to_pylist()
     banded = {age: age_band(age, bands) for age in set(ages)}
     columns = {name: tuple(found[name].to_pylist()) for name in ("sex", "skin_type", "site", "source")}
+    columns["skin_type"] = tuple(map(skin_type, columns["skin_type"]))
     return {"sex": columns["sex"], "age_band": tuple(banded[age] for age in ages), **columns}
 
 

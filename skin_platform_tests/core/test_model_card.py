@@ -125,7 +125,7 @@ def test_a_gate_that_judged_nothing_is_not_said_to_have_passed():
 
 def test_subgroups_and_labels_with_few_images_are_named_among_the_limits(card):
     limits = card.partition("## Limits")[2]
-    assert re.search(r"skin type: 1 \(\d+\)", limits)
+    assert re.search(r"skin type: I \(\d+\)", limits)
     assert "site: ohr\\|links (3)" in limits
     assert escaped(LABELS[3]) in limits
     assert "no external test set" in limits

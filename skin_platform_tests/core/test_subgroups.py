@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skin_platform.core.subgroups import NOT_GIVEN, age_band, subgroup_table
+from skin_platform.core.subgroups import NOT_GIVEN, age_band, skin_type, subgroup_table
 from skin_platform_tests.core.answered import answering, learnt
 
 
@@ -16,6 +16,20 @@ def test_ages_fall_into_bands(text, band):
 
 def test_one_bound_makes_two_bands():
     assert [age_band(age, [18]) for age in ("17", "18")] == ["under 18", "18 and over"]
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    *((text, "II") for text in ("2", "2.0", "2.00", " ii ", "II", "type II", "Type 2", "FST 2", "fst2",
+                                "Fitzpatrick skin type II", "fitzpatrick_2", "Skin-Type: 2.0")),
+    ("1", "I"), ("iii", "III"), ("4", "IV"), ("v", "V"), ("6.0", "VI"), ("vi", "VI"),
+    *((text, text) for text in ("", "0", "7", "2.5", "-2", "II-III", "3/4", "dark", "vii", "iiii", "type", "22"))])
+def test_a_fitzpatrick_type_is_one_however_it_is_written_and_anything_else_stays(given, told):
+    assert skin_type(given) == told
+
+
+def test_one_skin_type_is_one_subgroup_named_as_people_write_it():
+    given = learnt(80, 0, skin_type=["2", "2.0", "II", "fst 2"] * 10 + ["4.0", "iv"] * 15 + ["Dark"] * 10)
+    assert [(item.value, item.n) for item in subgroup_table(given, ["skin_type"], 20)] == [("II", 40), ("IV", 30), ("dark", 10)]
 
 
 def test_each_value_has_its_n_its_interval_and_its_standing():

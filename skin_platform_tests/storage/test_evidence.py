@@ -140,7 +140,7 @@ def test_attributes_are_those_that_were_delivered_in_the_order_of_the_rows(catal
     rows = asked(3, 9, 1, 2)
     assert attributes_of(catalogue, rows, (30, 50)) == dict.fromkeys(ATTRIBUTES, ("",) * 4)
     published(catalogue, tmp_path, {
-        "2026-05-01-roma": [manifest_row(1, sex="f", age="29.5", site="bras é", skin_type="II"), manifest_row(2)],
+        "2026-05-01-roma": [manifest_row(1, sex="f", age="29.5", site="bras é", skin_type="2.0"), manifest_row(2)],
         "2026-05-02-roma-2": [manifest_row(3, sex="M", age="unknown"), manifest_row(1, age="80")]})
     assert attributes_of(catalogue, rows, (30, 50)) == {
         "sex": ("M", "", "f", ""), "age_band": ("", "", "under 30", ""), "skin_type": ("", "", "II", ""),
