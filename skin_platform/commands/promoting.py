@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.versions import VersionArgument, named
@@ -101,11 +102,15 @@ def compare(
         print(json.dumps(found.as_dict(), ensure_ascii=False))
         return
     note = f", {found.left_out} left out that one of them learnt from" if found.left_out else ""
-    table = Table("score (95 % interval)", "n", *names, "difference", title=f"on {found.n} images{note}")
+    table = Table("score", Column("n", no_wrap=True), *(Column(name, no_wrap=True) for name in names),
+                  Column("difference", no_wrap=True), box=SIMPLE,
+                  title=f"on {found.n} images{note}; in brackets the 95 % interval")
     for line in found.lines:
         paired = line.difference
-        table.add_row(said(line.score), str(line.n), line.first, line.second, "" if paired is None else (
-            f"{paired.difference:+.3f} ({paired.interval.low:+.3f} to {paired.interval.high:+.3f})"))
+        told = "" if paired is None else (
+            f"{paired.difference:+.3f} ({paired.interval.low:+.3f} to {paired.interval.high:+.3f})")
+        # value over interval: 80 columns hold no more
+        table.add_row(said(line.score), str(line.n), *(text.replace(" (", "\n(") for text in (line.first, line.second, told)))
     Console().print(table)
 
 

@@ -119,9 +119,10 @@ def _unsealed(data):
 
 
 @pytest.mark.parametrize(("damage", "told"), [
-    (lambda data: b"", "it is empty"), (lambda data: data[:-9], "it cannot be read"), (lambda data: b"\xff\xfe", "cannot be read"),
-    (lambda data: b"[1]", "holds no SHA-256"), (_unsealed, "holds no SHA-256"), (_better, "not as it was written")])
-def test_a_damaged_manifest_is_told_by_name_hides_no_other_version_and_can_be_deleted(versions, objects, bucket, damage, told):
+    (lambda data: b"", "it is empty"), (lambda data: data[:-9], "it cannot be read"),
+    (lambda data: b"\xff\xfe", "cannot be read"), (lambda data: b"[1]", "holds no SHA-256"),
+    (_unsealed, "holds no SHA-256"), (_better, "not as it was written")])
+def test_a_damaged_manifest_is_named_hides_no_other_version_and_can_be_deleted(versions, objects, bucket, damage, told):
     whole = versions.upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
     name = versions.upload_model(CHECKPOINT + b"x", HISTORY, FACTS, at(NOON))
     key = f"skin_classifier/{name}/manifest.json"

@@ -20,7 +20,10 @@ PAIRED: tuple[tuple[str, Metric], ...] = (
 
 @dataclass(frozen=True)
 class Line:
-    """One score of both with its 95 % interval, as text, and the paired difference where there is one."""
+    """One score of both with its 95 % interval, as text, and the paired difference where there is one.
+
+    ``n`` images are what it is computed on: a recall on those of its label, everything else on all.
+    """
 
     score: str
     n: int
@@ -65,9 +68,9 @@ def _lines(ours: Evidence, theirs: Evidence) -> tuple[Line, ...]:
              for name, metric in PAIRED]
     for label, n in mine.support.items():
         if n:
-            lines.append(Line(f"recall of {label}", n, _told_of(mine, "recall", label), _told_of(other, "recall", label),
+            lines.append(Line(f"recall {label}", n, _told_of(mine, "recall", label), _told_of(other, "recall", label),
                               paired_difference(ours, theirs, "recall", label=label)))
-            lines.append(Line(f"AUC of {label}", n, _told_of(mine, "auc", label), _told_of(other, "auc", label), None))
+            lines.append(Line(f"AUC {label}", ours.n, _told_of(mine, "auc", label), _told_of(other, "auc", label), None))
     for name, field in (("Brier score", "brier"), ("calibration error", "ece_scaled")):
         lines.append(Line(name, ours.n, _told(mine, field), _told(other, field), None))
     return tuple(lines)

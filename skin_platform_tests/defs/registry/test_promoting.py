@@ -283,8 +283,12 @@ def test_compare_shows_both_side_by_side_with_the_paired_difference(stores, vers
     assert accuracy["difference"]["difference"] == pytest.approx(
         stores.versions.read_manifest(bad)["score"]["accuracy"] - stores.versions.read_manifest(first)["score"]["accuracy"])
     assert accuracy["difference"]["interval"]["high"] < 0
-    shown = skin("models", "compare", bad, first, "--home", home, env={"COLUMNS": "160"}).stdout
-    assert "balanced accuracy" in shown
-    assert first in shown
+    n = {line["score"].split()[0]: line["n"] for line in told["lines"]}
+    assert n["recall"] < n["AUC"] == told["n"]  # an area is computed on the images of the other labels, too
+    shown = skin("models", "compare", bad, first, "--home", home, env={"COLUMNS": "80"}).stdout
+    heading = next(line for line in shown.splitlines() if "difference" in line)
+    assert heading.split() == ["score", "n", bad, first, "difference"]
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
 
 
