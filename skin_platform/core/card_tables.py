@@ -6,6 +6,7 @@ Here: data, scores, labels, confusion, subgroups, coverage. Not here: the card a
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skin_platform.core.label_mix import left_out_note
 from skin_platform.core.markdown import NOT_KNOWN, escaped, figure, signed, table, with_bounds
 
 Fields = Mapping[str, Any]
@@ -71,9 +72,10 @@ def _of_subgroup(row: Fields) -> list[Any]:
     told = str(row["standing"])
     compared = {} if told == "nothing to compare with" else row  # hardly an image is left that could let anything expect
     gap = compared.get("gap")
+    note = left_out_note(row["n"], compared.get("left_out") or 0, compared.get("comparable_accuracy"))
     return [subgroup_name(row), row["n"], row["groups"],
             with_bounds(row.get("accuracy"), row.get("accuracy_interval")), figure(compared.get("expected")),
-            with_bounds(gap, compared.get("gap_interval"), signed(gap)),
+            with_bounds(gap, compared.get("gap_interval"), signed(gap)) + note,
             with_bounds(row.get("coverage"), row.get("coverage_interval")),
             f"**{escaped(told)}**" if told == "too few to judge" else escaped(told)]
 

@@ -3,8 +3,9 @@
 Here: the expected accuracy, and by how much the actual one misses it. Not here: which subgroups there are (``core.subgroups``).
 
 A subgroup may be harder because other lesions occur in it. So its accuracy is held against what its own mix of labels would
-give with the recalls of all other images (indirect standardisation, as for rates of hospitals with other patients). The
-interval of the difference joins the score intervals of both (Newcombe 1998; Zou & Donner 2008).
+give with the recalls of all other images (indirect standardisation, as for rates of hospitals with other patients). Images
+with a label that no other image has are left out of that, and counted. The interval of the difference joins the score
+intervals of both (Newcombe 1998; Zou & Donner 2008).
 """
 
 import math
@@ -57,19 +58,40 @@ class MixCounts:
         return found
 
 
-def gap_of(
-    actual: MixCounts, drawn: MixCounts, groups: tuple[int, int], level: float
-) -> tuple[float | None, float | None, Interval | None]:
-    """Expected accuracy, accuracy minus that, and its interval; None where no other image has the subgroup's labels.
+@dataclass(frozen=True)
+class Comparison:
+    """The ``accuracy`` on the images that can be compared, all but ``left_out``; the ``gap`` is that minus the ``expected``.
+
+    All are None where no image is left.
+    """
+
+    left_out: int
+    accuracy: float | None = None
+    expected: float | None = None
+    gap: float | None = None
+    gap_interval: Interval | None = None
+
+
+def left_out_note(n: int, left_out: int, accuracy: float | None) -> str:
+    """``; accuracy 0.750 with 1 of 13 left out``, to stand after a gap; "" where none of the ``n`` images was left out."""
+    if not left_out:
+        return ""
+    return "; all left out" if accuracy is None else f"; accuracy {accuracy:.3f} with {left_out} of {n} left out"
+
+
+def comparison_of(actual: MixCounts, drawn: MixCounts, groups: tuple[int, int], level: float) -> Comparison:
+    """A subgroup held against what its mix of labels lets expect.
 
     ``drawn`` are replicates of ``actual`` (B = 1), ``groups`` the numbers of groups of the subgroup and of the others.
     """
+    n = float((actual.images * actual.comparable).sum())
+    left_out = int(actual.images.sum() - n)
+    if not n:
+        return Comparison(left_out)
     expected, accuracy = float(actual.expected[0]), float(actual.comparable_accuracy[0])
-    if math.isnan(expected):
-        return None, None, None
-    n = float(actual.images.sum())
     here = wilson_by_spread(accuracy, drawn.comparable_accuracy, groups[0], level, most=n)
     there = wilson_by_spread(expected, drawn.expected, groups[1], level)
     gap = accuracy - expected
-    return expected, gap, Interval(gap - math.hypot(accuracy - here.low, there.high - expected),
-                                   gap + math.hypot(here.high - accuracy, expected - there.low), level)
+    return Comparison(left_out, accuracy, expected, gap, Interval(
+        gap - math.hypot(accuracy - here.low, there.high - expected),
+        gap + math.hypot(here.high - accuracy, expected - there.low), level))

@@ -101,7 +101,9 @@ def _subgroups(evidence: Fields) -> list[str]:
     fewest = (((evidence.get("verdict") or {}).get("rules") or {}).get("subgroups") or {}).get("fewest")
     told = f" A subgroup of fewer than {fewest} images is too small to judge." if fewest else ""
     return ["## Subgroups", "", "Expected: the accuracy that the other images let expect for this subgroup's own mix of "
-            f"labels; the difference is the accuracy minus that.{told}", "", *subgroups_table(rows)]
+            "labels; the difference is the accuracy minus that. Images with a label that no other image has cannot be "
+            "compared: they are left out of expected and difference, and where there are any the row says how many, and the "
+            f"accuracy of the rest, from which the difference was made.{told}", "", *subgroups_table(rows)]
 
 
 def _coverage(evidence: Fields) -> list[str]:

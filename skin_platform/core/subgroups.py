@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.intervals import Interval, ratio, resampled_sums, share_interval
-from skin_platform.core.label_mix import MixCounts, gap_of
+from skin_platform.core.label_mix import MixCounts, comparison_of
 
 NOT_GIVEN = "(not given)"
 SKIN_TYPES = ("I", "II", "III", "IV", "V", "VI")  # Fitzpatrick (1988)
@@ -27,8 +27,9 @@ Standing = Literal["judged", "too few to judge", "not given", "nothing to compar
 class Subgroup:
     """The images whose ``attribute`` has the ``value``, written as it is compared (``values_of``).
 
-    ``expected`` is the accuracy that its mix of labels would have with the recalls of the other images, ``gap`` the accuracy
-    minus that; None where no other image has its labels. Intervals are two-sided at the table's level.
+    ``expected`` is the accuracy that its mix of labels would have with the recalls of the other images, ``gap`` the
+    ``comparable_accuracy`` minus that: without the ``left_out`` images, whose label no other image has. None where all are
+    left out. Intervals are two-sided at the table's level.
     """
 
     attribute: str
@@ -38,6 +39,8 @@ class Subgroup:
     standing: Standing
     accuracy: float
     accuracy_interval: Interval | None
+    left_out: int
+    comparable_accuracy: float | None
     expected: float | None
     gap: float | None
     gap_interval: Interval | None
@@ -135,10 +138,10 @@ def _row(
 ) -> Subgroup:
     n, groups = int(inside.sum()), _groups(evidence, inside)
     hits, covered = int(actual.right.sum()), int(actual.covered[0])
-    expected, gap, gap_interval = gap_of(actual, drawn, (groups, _groups(evidence, ~inside)), level)
+    compared = comparison_of(actual, drawn, (groups, _groups(evidence, ~inside)), level)
     return Subgroup(
-        *named[:2], n, groups, named[2], hits / n, share_interval(hits, n, drawn.accuracy, groups, level), expected, gap,
-        gap_interval, covered / n,
+        *named[:2], n, groups, named[2], hits / n, share_interval(hits, n, drawn.accuracy, groups, level),
+        compared.left_out, compared.accuracy, compared.expected, compared.gap, compared.gap_interval, covered / n,
         share_interval(covered, n, ratio(drawn.covered, drawn.images.sum(1)), groups, level))
 
 

@@ -53,8 +53,14 @@ def _told(judged: Sequence[Subgroup]) -> str:
     worst = min(judged, key=lambda item: item.gap if item.gap is not None else math.inf)
     if worst.expected is None:
         return f"{told} than with the champion; no label of a subgroup occurs outside it: they cannot be compared with others"
-    return (f"{told}; the worst against its mix of labels is {worst.name}: accuracy {worst.accuracy:.3f}, expected "
+    return (f"{told}; the worst against its mix of labels is {worst.name}: accuracy {_compared(worst)}, expected "
             f"{worst.expected:.3f}, n = {worst.n}")
+
+
+def _compared(item: Subgroup) -> str:
+    """The accuracy that is held against the expected one, and on fewer images than all that it is so."""
+    without = f" without {item.left_out} image(s) whose label no other image has" if item.left_out else ""
+    return f"{item.comparable_accuracy or 0:.3f}{without}"
 
 
 def _nothing_to_compare(table: Sequence[Subgroup], by: Sequence[str]) -> str:
@@ -78,7 +84,7 @@ def _faults(
             found.append(f"accuracy {paired.candidate:.3f} against the champion's {paired.champion:.3f} there, worse by more "
                          f"than {rules.margin:g} and with {1 - level:.1%} confidence by at least {-paired.upper:.3f}")
     if item.gap is not None and item.gap_interval is not None and item.gap < -rules.gap and item.gap_interval.high < 0:
-        found.append(f"accuracy {item.accuracy:.3f} where its mix of labels lets {item.expected or 0:.3f} expect, worse by "
+        found.append(f"accuracy {_compared(item)} where its mix of labels lets {item.expected or 0:.3f} expect, worse by "
                      f"more than {rules.gap:g} and with {1 - level:.1%} confidence by at least {-item.gap_interval.high:.3f}")
     return found
 

@@ -176,6 +176,17 @@ def test_where_there_are_no_two_subgroups_nothing_is_judged_and_the_reason_says_
         assert (found.status, found.blocks, found.reason) == ("not judged", False, reason)
 
 
+def test_the_reason_names_the_accuracy_that_was_compared_and_the_images_that_could_not_be():
+    truth = np.array([0] * 90 + [1] * 30)
+    rules = replace(RULES, subgroups=SubgroupRules(("site",)))
+    better = answering(truth, (np.arange(120) != 89) | (truth == 1), site=["arm"] * 30 + ["leg"] * 90)
+    assert "site leg: accuracy 0.983 without 30 image(s) whose label no other image has, expected 1.000, n = 90" in (
+        _verdict("subgroups", better, rules=rules).reason)
+    worse = answering(truth, (np.arange(120) < 30) | (truth == 1), site=["arm"] * 30 + ["leg"] * 90)
+    assert "accuracy 0.000 without 30 image(s) whose label no other image has where its mix of labels lets 1.000 expect" in (
+        _verdict("subgroups", worse, rules=rules).reason)
+
+
 def test_subgroups_that_share_no_label_let_expect_nothing_of_each_other():
     given = answering(np.repeat([0, 1], 30), np.ones(60, bool), sex=["f"] * 30 + ["m"] * 30)
     rules = replace(RULES, subgroups=SubgroupRules(("sex",)))

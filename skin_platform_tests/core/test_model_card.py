@@ -2,7 +2,7 @@
 
 import html
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from markdown_it import MarkdownIt
@@ -130,6 +130,22 @@ def test_subgroups_and_labels_with_few_images_are_named_among_the_limits(card):
     assert escaped(LABELS[3]) in limits
     assert "no external test set" in limits
     assert "exchangeable" in limits
+
+
+def test_a_subgroup_row_says_of_which_accuracy_its_difference_is_where_images_are_left_out():
+    rows = drawn(n=200)
+    rare = rows.truth == 3  # all of this label in one place: no other image lets anything expect of them
+    sites = tuple("scalp" if is_rare or i % 4 == 0 else "arm" for i, is_rare in enumerate(rare.tolist()))
+    evidence = stored(replace(rows, attributes={**rows.attributes, "site": sites}))
+    told, few = render_card(evidence), int(rare.sum())
+    [row] = [line for line in told.splitlines() if line.startswith("| site: scalp ")]
+    accuracy, expected, gap = (float(cell.split()[0]) for cell in (row.split("; accuracy ")[1], *row.split(" | ")[4:6]))
+    assert few > 0
+    assert f"with {few} of {sites.count('scalp')} left out" in row
+    assert accuracy - expected == pytest.approx(gap, abs=0.0015)
+    assert "left out" not in next(line for line in told.splitlines() if line.startswith("| site: arm "))
+    assert "they are left out of expected and difference" in told
+    assert numbers_not_in(told, evidence) == lines_not_in(told, evidence) == []
 
 
 def test_a_card_is_written_of_whatever_there_is():

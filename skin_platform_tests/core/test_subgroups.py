@@ -75,6 +75,29 @@ def test_a_label_that_only_one_place_has_is_left_out_of_its_expectation():
     given = answering(truth, truth == 0, site=["arm"] * 30 + ["leg"] * 60)
     leg = subgroup_table(given, ["site"], 20)[1]
     assert (leg.accuracy, leg.expected, leg.gap) == (0.5, 1.0, 0.0)
+    assert (leg.left_out, leg.comparable_accuracy) == (30, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_comparable_accuracy_expected_and_gap_add_up_and_the_images_left_out_are_counted(seed):
+    rng = np.random.default_rng(seed)
+    truth, site = rng.integers(0, 8, 60), rng.choice(["arm", "leg", "ear", ""], 60, p=[0.5, 0.2, 0.1, 0.2])
+    truth[np.flatnonzero(site == "leg")[:2]] = 8
+    given = answering(truth, rng.random(60) < 0.7, classes=9, site=site.tolist())
+    rows = subgroup_table(given, ["site"], 20)
+    for row in rows:
+        inside = site == ("" if row.value == NOT_GIVEN else row.value)
+        kept = inside & np.isin(truth, truth[~inside])
+        assert row.left_out == (inside & ~kept).sum()
+        assert row.comparable_accuracy == pytest.approx(given.right[kept].mean())
+        assert row.gap == pytest.approx(row.comparable_accuracy - row.expected)
+    assert any(row.left_out for row in rows)
+
+
+def test_where_all_images_are_left_out_there_is_no_gap():
+    given = answering(np.repeat([0, 1], 20), np.ones(40, bool), site=["arm"] * 20 + ["leg"] * 20)
+    assert [(row.left_out, row.comparable_accuracy, row.expected, row.gap) for row in subgroup_table(given, ["site"], 20)] == [
+        (20, None, None, None)] * 2
 
 
 def test_an_attribute_that_there_is_not_is_named():

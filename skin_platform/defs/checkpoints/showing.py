@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skin_platform.core.intervals import Interval, with_interval
+from skin_platform.core.label_mix import left_out_note
 from skin_platform.core.references import CheckpointReference, EvaluationReference
 from skin_platform.defs.showing import picture, table
 
@@ -75,7 +76,13 @@ def _per_subgroup(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str | int
     return [{"attribute": row["attribute"], "value": row["value"], "n": row["n"], "groups": row["groups"],
              "standing": row["standing"], "accuracy": within(row, "accuracy"), "coverage": within(row, "coverage"),
              "expected": _rounded(row["expected"]) if row["standing"] in COMPARED else None,
-             "gap": within(row, "gap") if row["standing"] in COMPARED else None} for row in rows]
+             "gap": _gap(row, within(row, "gap")) if row["standing"] in COMPARED else None} for row in rows]
+
+
+def _gap(row: Mapping[str, Any], shown: str | None) -> str | None:
+    """The gap, and which accuracy it is of where images had to be left out."""
+    note = left_out_note(row["n"], row["left_out"], row["comparable_accuracy"])
+    return f"{shown or 'none'}{note}" if note else shown
 
 
 def _of_shares(part: Mapping[str, Any]) -> str | None:
