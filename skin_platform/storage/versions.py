@@ -106,15 +106,17 @@ class ModelVersions:
 
     def read_manifest(self, version: str) -> dict[str, Any]:
         """What was written of a version, verified; raises ``KeyError`` for an unknown one, ``DamagedError`` for a damaged."""
-        key = f"{ROOT}/{version}/manifest.json"
-        try:
-            return unseal(key, self._objects.download_file(self._bucket, key))
-        except KeyError:
-            raise self._unknown(version) from None
-        except ValueError as error:
-            raise DamagedError(
-                f"s3://{self._bucket}/{key} is damaged: {error}. Put the object back as it was, from a backup of the bucket, "
-                f"or `skin models delete {version}`: the assets of the room registry, materialized, register it anew") from None
+        key, fault = f"{ROOT}/{version}/manifest.json", ""
+        for _ in range(2):  # once more where it came damaged
+            try:
+                return unseal(key, self._objects.download_file(self._bucket, key))
+            except KeyError:
+                raise self._unknown(version) from None
+            except ValueError as error:
+                fault = str(error)
+        raise DamagedError(
+            f"s3://{self._bucket}/{key} is damaged: {fault}. Put the object back as it was, from a backup of the bucket, "
+            f"or `skin models delete {version}`: the assets of the room registry, materialized, register it anew")
 
     def list_model_versions(self) -> list[str]:
         """The names of all whole versions, oldest first."""

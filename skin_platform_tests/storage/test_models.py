@@ -138,6 +138,22 @@ def test_a_damaged_manifest_is_named_hides_no_other_version_and_can_be_deleted(v
     assert versions.list_model_versions() == [whole, anew]
 
 
+def test_a_manifest_that_came_damaged_once_is_fetched_once_more(tmp_path):
+    class Stuttering(ObjectStore):
+        asked = 0
+
+        def download_file(self, bucket, key):
+            self.asked += 1
+            return super().download_file(bucket, key)[:-1 if self.asked == 1 else None]
+
+    store = ObjectStore(tmp_path)
+    store.create_bucket("models")
+    name = ModelVersions(store, "models").upload_model(CHECKPOINT, HISTORY, FACTS, at(NOON))
+    stuttering = Stuttering(tmp_path)
+    assert ModelVersions(stuttering, "models").read_manifest(name)["version"] == name
+    assert stuttering.asked == 2
+
+
 def test_the_manifest_of_another_version_is_none_of_this_one(versions, objects, bucket):
     first, second = (versions.upload_model(CHECKPOINT + data, HISTORY, FACTS, at(NOON)) for data in (b"", b"x"))
     objects.upload_file(bucket, f"skin_classifier/{second}/manifest.json",
