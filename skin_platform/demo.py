@@ -122,11 +122,11 @@ def _promotion(stores: Stores, walked: Walked) -> dict[str, Any]:
         instead = f"{version} goes on answering" if champion else (
             "nothing is promoted, so that `skin serve` would answer 503; the answer above was asked of its bundle by name")
         notes.append(f"{trained} was not promoted: {'; '.join(walked.refused_by)}; {instead}")
-    floor, usual = stores.settings.dataset.gates.floor, stores.settings.performance_threshold
+    floor, usual = stores.settings.dataset.gates.floor, Settings.model_fields["performance_threshold"].default
     if floor < usual:
         where = stores.settings.dataset_config_path
         notes.append(f"the accuracy that a model must reach is {floor:g} here (gates.floor in {where}), so that a demo on hard "
-                     f"data ends with an answer; elsewhere it is PERFORMANCE_THRESHOLD, {usual:g}")
+                     f"data ends with an answer; elsewhere PERFORMANCE_THRESHOLD decides, usually {usual:g}")
     return {"trained": trained, "champion": champion.version if champion else None, "refused_by": walked.refused_by,
             "floor": floor, "bundle": ensure_bundle(version, stores).tag, "notes": notes}
 
