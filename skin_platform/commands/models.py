@@ -65,6 +65,7 @@ def delete(
 def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Tell MLflow of trainings and promotions that it did not hear of, and let the export follow the champion."""
     from skin_platform.defs.checkpoints.recording import silence, tell_waiting
+    from skin_platform.defs.registry.behind import behind_the_moves
     from skin_platform.defs.registry.promoting import follow
     from skin_platform.storage.stores import Stores
 
@@ -74,16 +75,19 @@ def record(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if fault:
         raise ValueError(f"{fault}; {len(waiting)} training(s) wait to be recorded")
     told = dict(tell_waiting(stores)) if waiting else {}
-    behind: list[str] = []
+    found, behind = behind_the_moves(stores), list[str]()
     follow(stores, behind.append)
+    mended = {name: line for name, line in found.items() if name not in behind_the_moves(stores)}
     if as_json:
-        print(json.dumps({"recorded": told, "behind": behind}, ensure_ascii=False))
+        print(json.dumps({"recorded": told, "mended": mended, "behind": behind}, ensure_ascii=False))
     else:
         for run_key, run_id in told.items():
             print(f"training {run_key} stands in the MLflow run {run_id}")
+        for line in mended.values():
+            print(f"mended: {line}")
         for line in behind:
             print(line)
-        if not told and not behind:
+        if not told and not behind and not mended:
             print("nothing waits to be recorded; MLflow's registry and the export follow the champion")
     if behind:
         raise typer.Exit(1)

@@ -253,6 +253,7 @@ def test_a_registry_that_is_down_delays_what_mlflow_knows_and_nothing_else(store
     promote(equal, down, by="ann", why="as good", warn=warned.append)
     assert (champion(stores), exported(stores)) == (equal, equal)
     assert any("MLflow does not know of it yet" in line for line in warned)
+    assert "mended: MLflow's registry was not told" in skin("models", "record", "--home", home).stdout
     assert "nothing waits" in skin("models", "record", "--home", home).stdout
 
 
