@@ -255,6 +255,7 @@ def test_the_sensor_asks_for_one_run_for_what_is_behind_and_is_silent_otherwise(
     assert "tried at 2026-05-03T09:00:00+00:00 in vain" in result.skip_reason.skip_message
     assert len(looked(cursor, NOW + AGAIN_AFTER)[0].run_requests) == 1
     tell_registry(stores)
+    write_card(version, stores)
     result, cursor = looked(cursor, NOW + timedelta(minutes=2))
     assert result.skip_reason.skip_message == IN_STEP
     assert len(cursor) < 1024
