@@ -13,11 +13,11 @@ VersionArgument = Annotated[str, typer.Argument(help="vYYYYMMDD_HHMMSS, latest, 
 
 def named(versions: "ModelVersions", version: str) -> str:
     """The version that is meant; raises ``ValueError`` where there is none."""
-    known = versions.list_model_versions()
-    if not known:
+    latest = versions.get_latest_version()
+    if latest is None:
         raise ValueError(f"there is {NONE_YET}")
-    found = known[-1] if version == "latest" else versions.aliases().get(version, version)
-    if found not in known:
+    found = latest if version == "latest" else versions.aliases().get(version, version)
+    if found not in versions.list_model_versions():
         what = f"no {version} yet" if version in ("champion", "challenger") else f"no model version {version}"
         raise ValueError(f"there is {what}: `skin models list` shows those that there are")
     return found

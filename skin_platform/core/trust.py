@@ -45,13 +45,13 @@ def coverage_finding(evidence: Evidence, rules: CoverageRules) -> Finding:
     figures = {"coverage": rules.coverage, "by_label": rules.by_label, "parts": {
         name: {"n": counts[name]} | ({"coverage": found[name][0], "low": found[name][1].low, "high": found[name][1].high}
                                      if name in found else {}) for name in parts}}
-    wanted = f"{rules.coverage:g} is {'wanted' if failed else 'within reach of chance'}"
     if failed:
         return Finding("failed", joined([f"{', '.join(told)}, all below the {rules.coverage:g} that is configured",
                                          too_few if few else ""]), figures)
     if not judged or (few and rules.when_too_few == "refuse"):
         return Finding("too few", too_few, figures)
-    return Finding("passed", joined([f"{', '.join(told)}; {wanted}", too_few if few else ""]), figures)
+    near = f"{rules.coverage:g} is within reach of chance"
+    return Finding("passed", joined([", ".join(told), near, too_few if few else ""]), figures)
 
 
 def _coverage(evidence: Evidence, mask: NDArray[np.bool_], level: float) -> tuple[float, Interval]:

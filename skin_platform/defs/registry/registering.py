@@ -60,13 +60,6 @@ def evidence_of(version: str, stores: Stores) -> Evidence:
     return load_evidence(stores.versions.read_file(version, "predictions.parquet", origin_of(version, stores).evidence_sha256))
 
 
-def figures_of_version(version: str, stores: Stores) -> dict[str, Any]:
-    """The evaluation of a version as figures; raises ``KeyError`` and ``StorageError``."""
-    found: dict[str, Any] = json.loads(
-        stores.versions.read_file(version, "evaluation.json", origin_of(version, stores).report_sha256))
-    return found
-
-
 def _challenge(version: str, stores: Stores, by: str) -> None:
     """Make a version the challenger, unless it answers or challenges already."""
     if version in stores.versions.aliases().values():
