@@ -2,6 +2,7 @@
 
     model.onnx  class_index.json  signature.json  preprocessing.json  calibration.json  golden.json  golden/<sha256>
     model_card.md  where the version has one
+    ood.npz        where the version has a detector
     bundle.json    where it comes from, and the SHA-256 of every other file
 
 Here: its files, read and written. Not here: inference (``serving.engine``), the bento (``serving.packing``), which version is
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from skin_platform.core.calibration import Calibration
+from skin_platform.core.ood import OutOfDistribution
 from skin_platform.core.preprocessing import Preprocessing
 
 BENTO_NAME = "lesion_classifier"
 CARD = "model_card.md"
+OOD = "ood.npz"
 RECORD = "bundle.json"
 
 
@@ -66,7 +69,8 @@ class GoldenImage:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory; ``model`` is ONNX, ``model_card`` Markdown (empty where the version has none)."""
+    """A bundle in memory; ``model`` is ONNX, ``model_card`` Markdown (empty where the version has none), ``ood`` None where the
+    version has no detector."""
 
     model: bytes
     labels: tuple[str, ...]
@@ -75,6 +79,7 @@ class Bundle:
     provenance: Provenance
     golden: tuple[GoldenImage, ...]
     model_card: str = ""
+    ood: OutOfDistribution | None = None
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -94,6 +99,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
         "calibration.json": _dumped(asdict(bundle.calibration)),
         "golden.json": _dumped([{"sha256": g.sha256, "probabilities": list(g.probabilities)} for g in bundle.golden]),
         **({CARD: bundle.model_card.encode()} if bundle.model_card else {}),
+        **({OOD: bundle.ood.as_npz()} if bundle.ood else {}),
         **{f"golden/{image.sha256}": image.data for image in bundle.golden}}
     pinned = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = _dumped(asdict(replace(bundle.provenance, files=pinned)))
@@ -116,7 +122,8 @@ def read_bundle(folder: Path) -> Bundle:
                        for entry in json.loads(files["golden.json"]))
         return Bundle(files["model.onnx"], tuple(index[str(i)] for i in range(len(index))),
                       Preprocessing.from_dict(json.loads(files["preprocessing.json"])),
-                      Calibration(**json.loads(files["calibration.json"])), provenance, golden, files.get(CARD, b"").decode())
+                      Calibration(**json.loads(files["calibration.json"])), provenance, golden, files.get(CARD, b"").decode(),
+                      OutOfDistribution.from_npz(files[OOD]) if OOD in files else None)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} is no usable bundle: {error}") from error
 

@@ -1,0 +1,89 @@
+"""Out of distribution: whether an image is of another kind than those that a model learnt from, told by its features.
+
+Here: the distance of features from what was learnt, and its conformal p-value. Not here: fitting (``ml.ood``), the features
+(``ml.classifier``, and the second output of the exported network), what a person is told (``serving``).
+
+The distance is that of Mahalanobis to the nearest label (Lee et al. 2018, A Simple Unified Framework for Detecting
+Out-of-Distribution Samples) within the directions in which the learnt images differ, and what is left outside of those
+directions (Wang et al. 2022, ViM). The p-value is its conformal rank among images that were not learnt from (Bates et al. 2023,
+Testing for Outliers with Conformal p-values): of images of the same kind, at most a share ``level`` is flagged.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 19  # calibration images: with fewer, more than one of twenty images of the same kind would have to be flagged
+FARTHEST = float(np.finfo(np.float64).max)  # the score of features that are no numbers
+
+
+@dataclass(frozen=True)
+class OodAnswer:
+    """How far an image is from what was learnt (0 and above), how rare that is among images of the same kind, and whether it is
+    too rare."""
+
+    score: float
+    p_value: float
+    flagged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfDistribution:
+    """A fitted detector over features of D numbers, C label means and K directions; float32 but for ``calibration_scores``.
+
+    ``centre`` and ``scale`` (D,) standardise; ``basis`` (D, K) holds the directions, ``whitening`` (K, K) makes them alike;
+    ``means`` (C, K) are those of the labels, whitened; ``noise`` is the usual spread outside of the directions;
+    ``calibration_scores`` (n,) are those of images that were not learnt from; ``level`` is the configured share.
+    """
+
+    centre: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    whitening: NDArray[np.float32]
+    means: NDArray[np.float32]
+    noise: float
+    calibration_scores: NDArray[np.float64]
+    level: float
+
+    @property
+    def level_in_force(self) -> float:
+        """The share of images of the same kind that may be flagged: the configured one, or the least that so many calibration
+        images can tell."""
+        return max(self.level, 1 / (len(self.calibration_scores) + 1))
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The distances (N,) of features (N, D)."""
+        standard = (features - self.centre) / self.scale
+        along = standard @ self.basis
+        outside = np.square(standard, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
+        apart = (along @ self.whitening).astype(np.float64)[:, None, :] - self.means
+        nearest = np.square(apart).sum(axis=2).min(axis=1)
+        found: NDArray[np.float64] = np.nan_to_num(np.sqrt(nearest + np.maximum(outside, 0) / self.noise**2), nan=FARTHEST,
+                                                   posinf=FARTHEST)
+        return found
+
+    def judge(self, features: NDArray[np.float32]) -> list[OodAnswer]:
+        """One answer an image for features (N, D)."""
+        scores = self.scores(features)
+        n = len(self.calibration_scores)
+        farther = n - np.searchsorted(np.sort(self.calibration_scores), scores, side="left")
+        return [OodAnswer(float(score), float(p), bool(p <= self.level_in_force))
+                for score, p in zip(scores, (1 + farther) / (n + 1), strict=True)]
+
+    def as_npz(self) -> bytes:
+        """The detector as a NumPy archive, the same bytes for the same detector."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **vars(self))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, data: bytes) -> "OutOfDistribution":
+        """The inverse of ``as_npz``; raises ``ValueError`` for other bytes. Nothing in them is executed."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in cls.__dataclass_fields__}
+        except (OSError, KeyError, EOFError) as error:
+            raise ValueError(f"this is no detector: {error}") from error
+        return cls(**arrays | {name: float(arrays[name]) for name in ("noise", "level")})
