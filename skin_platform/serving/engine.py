@@ -1,14 +1,14 @@
-"""The engine: a bundle's model in ONNX Runtime, and the proof that it answers as recorded."""
+"""The engine: a bundle's model in a runtime, and the proof that it answers as recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from skin_platform.core.answers import PredictionSet, prediction_set, softmax
 from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.runtimes import open_runtime
 
 GOLDEN_TOLERANCE = 1e-4  # of each probability, between the checkpoint's recorded answer and ours
 
@@ -22,29 +22,24 @@ class Scored:
 
 
 class Engine:
-    """Answers encoded images with one bundle. Safe to call from several threads."""
+    """Answers images with one bundle. Safe to call from several threads.
 
-    def __init__(self, bundle: Bundle) -> None:
+    ``runtime`` and ``precision`` are those of ``serving.runtimes``; ``threads`` 0 takes one a core.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: str = "openvino", precision: str = "f32", threads: int = 0) -> None:
         self.bundle = bundle
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves the decoders
-        self._session = ort.InferenceSession(bundle.model, options, providers=ort.get_available_providers())
+        self.name = f"{runtime} {precision}"
+        self._runtime = open_runtime(runtime, bundle.model, bundle.preprocessing, precision, threads)
+        self._thresholds = dict(zip(bundle.labels, bundle.calibration.thresholds, strict=True))
 
-    def score(self, images: Sequence[bytes]) -> list[Scored]:
-        """One ``Scored`` an image, in order. The bytes must be readable images."""
-        thresholds = dict(zip(self.bundle.labels, self.bundle.calibration.thresholds, strict=True))
-        scored = []
-        for row in self.probabilities(images):
-            by_label = {label: float(p) for label, p in zip(self.bundle.labels, row, strict=True)}
-            scored.append(Scored(by_label, prediction_set(by_label, thresholds)))
-        return scored
+    def score(self, pixels: NDArray[np.uint8]) -> list[Scored]:
+        """One ``Scored`` an image, in order, for uint8 pixels (N, S, S, 3) from the bundle's preprocessing."""
+        return [self._scored(row) for row in self._probabilities(pixels)]
 
     def probabilities(self, images: Sequence[bytes]) -> NDArray[np.float64]:
-        """Calibrated probabilities (N, C)."""
-        pixels = np.stack([self.bundle.preprocessing.pixels(data) for data in images])
-        logits = self._session.run(["logits"], {"images": self.bundle.preprocessing.tensor(pixels)})[0]
-        return softmax(logits, self.bundle.calibration.temperature)
+        """Calibrated probabilities (N, C) of encoded images, which must be readable."""
+        return self._probabilities(np.stack([self.bundle.preprocessing.pixels(data) for data in images]))
 
     def golden_fault(self) -> str | None:
         """None where every golden image gets its recorded answer; otherwise what differs."""
@@ -53,5 +48,13 @@ class Engine:
         for image in self.bundle.golden:
             worst = float(np.abs(self.probabilities([image.data])[0] - np.array(image.probabilities)).max())
             if not worst <= GOLDEN_TOLERANCE:
-                return f"golden image {image.sha256[:12]} is off by {worst:.2g} (allowed {GOLDEN_TOLERANCE:g})"
+                return (f"golden image {image.sha256[:12]} is off by {worst:.2g} (allowed {GOLDEN_TOLERANCE:g}) "
+                        f"with the engine {self.name}")
         return None
+
+    def _probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return softmax(self._runtime.run(pixels)["logits"], self.bundle.calibration.temperature)
+
+    def _scored(self, row: NDArray[np.float64]) -> Scored:
+        by_label = dict(zip(self.bundle.labels, row.tolist(), strict=True))
+        return Scored(by_label, prediction_set(by_label, self._thresholds))

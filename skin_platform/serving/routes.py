@@ -8,9 +8,11 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import Depends, FastAPI, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
 
 from skin_platform.core.answers import top_k_predictions
 from skin_platform.core.images import ImageFacts, Limits, Refusal, admit_image
@@ -71,7 +73,7 @@ def predict(
     if isinstance(judged, RouteError):
         raise judged
     data, facts = judged
-    return _answer(desk, engine, facts, engine.score([data])[0], top_k, _request_id(request))
+    return _answer(desk, engine, facts, engine.score(_pixels(engine, [data]))[0], top_k, _request_id(request))
 
 
 def predict_batch(
@@ -84,7 +86,7 @@ def predict_batch(
         raise RouteError(413, "too_many_images", f"{len(images)} images; send at most {MAX_BATCH_IMAGES} at once")
     judged = [_judged(upload, desk.limits) for upload in images]
     good = [item for item in judged if not isinstance(item, RouteError)]
-    scores = iter(engine.score([data for data, _ in good]) if good else [])
+    scores = iter(engine.score(_pixels(engine, [data for data, _ in good])) if good else [])
     answers = [
         {"code": item.code, "message": item.message} if isinstance(item, RouteError)
         else _answer(desk, engine, item[1], next(scores), top_k, _request_id(request))
@@ -111,6 +113,10 @@ def _answer(desk: Desk, engine: Engine, facts: ImageFacts, scored: Scored, top_k
         "abstained": scored.prediction_set.abstained, "abstained_reason": scored.prediction_set.reason,
         **origin, "request_id": request_id, "notice": NOTICE,
     }
+
+
+def _pixels(engine: Engine, images: list[bytes]) -> NDArray[np.uint8]:
+    return np.stack([engine.bundle.preprocessing.pixels(data) for data in images])
 
 
 def _engine(request: Request) -> Engine:
