@@ -51,6 +51,9 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty: SQLite under SKIN_HOME")
     skin_bundle: Path | None = Field(None, description="Bundle folder to serve; empty: the one inside the bento")
+    skin_follow_champion: bool = Field(True, description="A running service takes up the new champion; false: what it started with")
+    skin_shadow_rate: float = Field(0.1, ge=0, le=1, description="Share of the images that the challenger answers, too; 0: none")
+    skin_keep_images: bool = Field(False, description="Keep the images that were asked about (cleaned), for `skin replay`")
     database_url: str | None = Field(None, description="Online store (SQLAlchemy URL); empty: SQLite under SKIN_HOME")
 
     api_host: str = Field("127.0.0.1", description="Address that the API binds to")
@@ -136,6 +139,8 @@ class Home:
         self.mlflow = root / "mlflow"
         self.bentoml = root / "bentoml"
         self.export = root / "runs" / "skin5-current"
+        self.challenger = root / "runs" / "skin5-challenger"
+        self.served_images = root / "served" / "images"
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,59 +1,146 @@
 """The desk: what the routes work with, and the one place that says which engine answers now.
 
-Here: the bundle that answers, or why none does. Not here: the routes (``serving.routes``, ``serving.status``).
+Here: the bundle that answers, or why none does; who still works with one that was replaced. Not here: the routes
+(``serving.routes``, ``serving.status``), when another bundle takes over (``serving.following``).
 """
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from skin_platform.core.images import Limits
-from skin_platform.serving.bundle import BundleError, read_bundle
+from skin_platform.serving.batching import Batcher
+from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.engine import Engine
-from skin_platform.storage.online import PredictionWriter
+from skin_platform.serving.exporting import Promotion, read_promotion
+from skin_platform.serving.metrics import observe_batch
+from skin_platform.settings import Settings
 
-NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), promote "
-               "it with `skin models promote`, then start the service anew")
+if TYPE_CHECKING:
+    from skin_platform.serving.keeping import ImageKeeper
+    from skin_platform.serving.shadowing import Shadow
+    from skin_platform.storage.keys import KeyRing
+    from skin_platform.storage.spool import Spool
+
+NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and promote "
+               "it with `skin models promote`; a running service takes it up by itself")
+
+
+class Users:
+    """How many requests work with an engine at this moment."""
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 @dataclass(frozen=True)
 class Current:
-    """The engine that answers; ``fault`` says why it must not, or why there is none, and ``code`` is that of the refusals."""
+    """The engine that answers; ``fault`` says why it must not, or why there is none, and ``code`` is that of the refusals.
+
+    ``digest`` is the SHA-256 of its ``bundle.json``, ``promotion`` how it came to be served (None: by nobody's promotion).
+    """
 
     engine: Engine | None
+    batcher: Batcher | None = None
     fault: str | None = None
     code: str = "not_ready"
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    digest: str = ""
+    promotion: Promotion | None = None
+    users: Users = field(default_factory=Users)
 
     @property
     def version(self) -> str | None:
         """The model version, where a bundle was read."""
         return self.engine.bundle.provenance.model_version if self.engine else None
 
+    @property
+    def can_answer(self) -> bool:
+        """Whether it may be asked."""
+        return self.fault is None and self.batcher is not None
+
+    def close(self) -> None:
+        """Answer what waits and end the inference thread."""
+        if self.batcher is not None:
+            self.batcher.close()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A bundle that was exported and stays out; ``version`` None where it could not even be read."""
+
+    version: str | None
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Following:
+    """What the service knows of the export that it follows: how the bundle there came to be, and why it stays out, if so."""
+
+    export: Path
+    promotion: Promotion | None = None
+    refused: Refused | None = None
+
 
 @dataclass
 class Desk:
-    """``current`` is replaced whole, and a request reads it once; ``export`` is where the promotion of a bundle is told."""
+    """``current`` is replaced whole; a request takes it once, by ``using``, and goes on with it whatever happens meanwhile.
+
+    ``recorder`` is None in a demo, ``keys`` where none are asked, ``followed`` where the bundle is pinned, ``shadow`` and
+    ``keeper`` where they are switched off.
+    """
 
     current: Current
-    writer: PredictionWriter
+    recorder: "Spool | None"
+    keys: "KeyRing | None"
     limits: Limits
-    api_key: str
-    export: Path
+    settings: Settings
+    followed: Following | None = None
+    shadow: "Shadow | None" = None
+    keeper: "ImageKeeper | None" = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def using(self) -> Iterator[Current]:
+        """What answers now, for one request: it is not closed before the block ends. Enter it once the body was read."""
+        with self._lock:
+            current = self.current
+            current.users.count += 1
+        try:
+            yield current
+        finally:
+            with self._lock:
+                current.users.count -= 1
+
+    def replace(self, new: Current) -> Current:
+        """Let ``new`` answer from now on; returns the former, to be closed when it has no users any more."""
+        with self._lock:
+            former, self.current = self.current, new
+        return former
 
 
 def nobody() -> Current:
     """Before the first promotion."""
-    return Current(None, NO_CHAMPION, "no_champion")
+    return Current(None, None, NO_CHAMPION, "no_champion")
 
 
-def taken_up(folder: Path) -> Current:
+def taken_up(folder: Path, settings: Settings) -> Current:
     """The bundle in ``folder`` with an engine; it may answer once its golden images were answered as recorded."""
+    folder = folder.resolve()
     try:
-        engine = Engine(read_bundle(folder))
-    except BundleError as error:
-        return Current(None, str(error))
-    return Current(engine, engine.golden_fault())
+        engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision)
+        found = Current(engine, digest=bundle_digest(folder), promotion=read_promotion(folder), fault=engine.golden_fault())
+    except (BundleError, OSError) as error:
+        return Current(None, None, str(error))
+    return found if found.fault else replace(found, batcher=Batcher(engine, on_batch=observe_batch))
 
 
 def desk_of(request: Request) -> Desk:
