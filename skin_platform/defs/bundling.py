@@ -1,4 +1,4 @@
-"""Bundling: from a model version in the object store to its bento here, and from the champion to the export.
+"""Bundling: from a model version in the object store to its bento here, and from the champion and challenger to their exports.
 
 Here: when a bento is built and when the export is replaced. Not here: what a bundle is made of (``defs.exported_model``), its
 files and those of a bento (``serving``), who becomes champion (``defs.registry``).
@@ -15,7 +15,7 @@ from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.exported_model import exported_model
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
 from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest
-from skin_platform.serving.exporting import Promotion, exporting, replace_export
+from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export, withdraw_export
 from skin_platform.storage.moves import Move, by_force
 from skin_platform.storage.stores import Stores
 
@@ -69,6 +69,23 @@ def export_champion(stores: Stores) -> str | None:
             return move.version
 
 
+def export_challenger(stores: Stores) -> str | None:
+    """Bring the challenger's export in step; returns its version, None where there is none to compare the champion with.
+
+    Only a challenger whose bento is here is exported: the asset that builds the bento of every version comes before. Raises
+    ``StorageError``.
+    """
+    home = stores.settings.home
+    with exporting(home.challenger, CHALLENGER):
+        move, champion = (stores.moves.current(alias) for alias in ("challenger", "champion"))
+        if move is None or champion is None or move.version == champion.version or not _has_bento(move.version, stores):
+            withdraw_export(home.challenger, CHALLENGER)
+            return None
+        source = bento_folder(f"{BENTO_NAME}:{move.version}", home.bentoml) / "src" / "bundle"
+        replace_export(source, home.challenger, _promotion(move, stores), CHALLENGER)
+        return move.version
+
+
 def origin_of(version: str, stores: Stores) -> EvaluationReference:
     """What a version was made of; raises ``KeyError`` for an unknown one, ``BundleFault`` where that cannot be read."""
     try:
@@ -88,6 +105,13 @@ def _packed(tag: str, origin: EvaluationReference, stores: Stores) -> Bundle | N
     return None
 
 
+def _has_bento(version: str, stores: Stores) -> bool:
+    try:
+        return _packed(f"{BENTO_NAME}:{version}", origin_of(version, stores), stores) is not None
+    except (KeyError, BundleFault):
+        return False
+
+
 def _card_of(version: str, stores: Stores) -> str:
     """The model card; empty where it was not written yet."""
     try:
@@ -103,6 +127,6 @@ def _promotion(move: Move, stores: Stores) -> Promotion:
         verdict = stores.versions.read_file(move.version, "verdict.json")
         if hashlib.sha256(verdict).hexdigest() == move.verdict_sha256:
             floor = float(json.loads(verdict)["rules"]["floor"])
-    history = stores.moves.history("champion")
+    history = stores.moves.history(move.alias)
     forced = by_force([other for other in history if other.number <= move.number]) is not None
     return Promotion(move.version, move.kind, move.by, move.why, move.at, move.number, floor, forced)

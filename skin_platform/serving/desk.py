@@ -4,6 +4,7 @@ Here: the bundle that answers, or why none does; who still works with one that w
 (``serving.routes``, ``serving.status``), when another bundle takes over (``serving.following``).
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from skin_platform.storage.keys import KeyRing
     from skin_platform.storage.spool import Spool
 
-NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and promote "
-               "it with `skin models promote`; a running service takes it up by itself")
+logger = logging.getLogger("bentoml.skin_platform")
+NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and "
+               "promote it with `skin models promote`; the running service takes it up then, by itself")
 
 
 class Users:
@@ -134,12 +136,15 @@ def nobody() -> Current:
 
 def taken_up(folder: Path, settings: Settings) -> Current:
     """The bundle in ``folder`` with an engine; it may answer once its golden images were answered as recorded."""
-    folder = folder.resolve()
+    folder = folder.resolve()  # what the link names may change while its files are read
     try:
         engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision)
         found = Current(engine, digest=bundle_digest(folder), promotion=read_promotion(folder), fault=engine.golden_fault())
     except (BundleError, OSError) as error:
         return Current(None, None, str(error))
+    except Exception as error:  # what a runtime raises for a model that it cannot compute is of no one class
+        logger.exception("the bundle in %s cannot be computed", folder)
+        return Current(None, None, f"the model of {folder.name} cannot be computed here: {error}")
     return found if found.fault else replace(found, batcher=Batcher(engine, on_batch=observe_batch))
 
 

@@ -1,7 +1,8 @@
-"""Exporting: the bundle that is served, under one path that always names a whole one.
+"""Exporting: the bundle that is served, and the one that answers in its shadow, each under one path that names a whole one.
 
-    runs/skin5-current -> v…-<move>      replaced in one step; the folder holds the bundle's files and promotion.json
-    runs/v…-<move>                       this one and the one before it; older ones are removed
+    runs/skin5-current -> v…-<move>                   replaced in one step; the folder holds the bundle and promotion.json
+    runs/v…-<move>                                    this one and the one before it; older ones are removed
+    runs/skin5-challenger -> challenger-v…-<move>     likewise
 
 Here: the folder, the link, and how its bundle came to be served. Not here: which version that is (the log of moves decides).
 """
@@ -19,14 +20,15 @@ from pathlib import Path
 from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
 
 PROMOTION = "promotion.json"
-EXPORTED = re.compile(r"v\d{8}_\d{6}(-\d+(\.\d+)?)?")
+EXPORTED = r"v\d{8}_\d{6}(-\d+(\.\d+)?)?"
+CHALLENGER = "challenger-"  # what the names of a challenger's folders begin with
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """How a version became the champion: the move of that number in the log; ``at`` is UTC in ISO 8601.
+    """How a version became the champion (or challenger): the move of that number in its log; ``at`` is UTC in ISO 8601.
 
-    ``kind`` is promoted, forced or rolled back, ``forced`` whether a person forced it, then or before it was rolled back to;
+    ``kind`` is promoted, forced or rolled back (registered), ``forced`` whether a person forced it, then or before it was rolled back to;
     ``floor`` the accuracy that the gates asked for then, None where no verdict
     says so.
     """
@@ -42,25 +44,26 @@ class Promotion:
 
 
 @contextmanager
-def exporting(current: Path) -> Iterator[None]:
+def exporting(current: Path, prefix: str = "") -> Iterator[None]:
     """No other process replaces the export meanwhile; what a killed one has left is removed first."""
     current.parent.mkdir(parents=True, exist_ok=True)
     with (current.parent / f".{current.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in current.parent.glob(".v*.partial"):
+        for leftover in current.parent.glob(f".{prefix}v*.partial"):
             shutil.rmtree(leftover)
         _link_of(current).unlink(missing_ok=True)
         yield
 
 
-def replace_export(source: Path, current: Path, promotion: Promotion) -> Path:
+def replace_export(source: Path, current: Path, promotion: Promotion, prefix: str = "") -> Path:
     """Let ``current`` name a copy of the bundle in ``source``; within ``exporting``. Returns the folder that it names.
 
-    A reader sees the former one or this one, whole. Nothing is written where it names this one already.
+    A reader sees the former one or this one, whole. Nothing is written where it names this one already. The folder's name
+    begins with ``prefix``.
     """
     if current.is_symlink() and _is_same(source, current, promotion):
         return current.resolve()
-    folder = _free(current.parent, f"{promotion.version}-{promotion.number}")
+    folder = _free(current.parent, f"{prefix}{promotion.version}-{promotion.number}")
     partial = current.parent / f".{folder.name}.partial"
     shutil.copytree(source, partial)
     (partial / PROMOTION).write_text(json.dumps(asdict(promotion), indent=1, ensure_ascii=False), encoding="utf-8")
@@ -69,8 +72,14 @@ def replace_export(source: Path, current: Path, promotion: Promotion) -> Path:
     link = _link_of(current)
     link.symlink_to(folder.name)
     os.replace(link, current)
-    _prune(current.parent, {folder.name, former})
+    _prune(current.parent, prefix, {folder.name, former})
     return folder
+
+
+def withdraw_export(current: Path, prefix: str = "") -> None:
+    """Let ``current`` name nothing; within ``exporting``. Who reads what it named sees it go, and looks again."""
+    current.unlink(missing_ok=True)
+    _prune(current.parent, prefix, set())
 
 
 def read_promotion(current: Path) -> Promotion | None:
@@ -95,9 +104,9 @@ def _free(runs: Path, name: str) -> Path:
     return next(runs / free for free in names if not (runs / free).exists())
 
 
-def _prune(runs: Path, kept: set[str]) -> None:
+def _prune(runs: Path, prefix: str, kept: set[str]) -> None:
     for folder in runs.iterdir():
-        if EXPORTED.fullmatch(folder.name) and folder.name not in kept:
+        if re.fullmatch(prefix + EXPORTED, folder.name) and folder.name not in kept:
             shutil.rmtree(folder)
 
 

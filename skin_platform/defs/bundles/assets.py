@@ -6,7 +6,7 @@ Here: what is told of them. Not here: how they come about (``defs.bundling``).
 import dagster as dg
 
 from skin_platform.core.references import BundleReference, ModelVersionReference
-from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champion
+from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
 from skin_platform.defs.resources import StoresResource
 from skin_platform.serving.bento_store import bento_folder
 from skin_platform.serving.bundle import read_bundle
@@ -43,9 +43,12 @@ def lesion_classifier(
     deps=[dg.AssetKey(["registry", "champion"]), dg.AssetKey(["bundles", "lesion_classifier"])],
 )
 def export(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
-    """The champion's files in `runs/skin5-current/`, replaced in one step; `make serve` serves the version that it names."""
+    """The champion's files in `runs/skin5-current/`, replaced in one step, where a running service takes them up.
+
+    Beside it, in `runs/skin5-challenger/`, the challenger's, which answers in the champion's shadow.
+    """
     opened = stores.open()
-    version = export_champion(opened)
+    version, challenger = export_champion(opened), export_challenger(opened)
     current = opened.settings.home.export
     promotion = read_promotion(current)
     if version is None or promotion is None:
@@ -53,7 +56,7 @@ def export(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mate
         return dg.MaterializeResult(metadata={"champion": "nothing has been promoted yet: `skin models promote`"})
     context.log.info("%s names model version %s", current, version)
     return dg.MaterializeResult(metadata={
-        "champion": version, "promotion": promotion.kind, "by": promotion.by, "why": promotion.why, "since": promotion.at,
+        "champion": version, "challenger": challenger or "none", "promotion": promotion.kind, "by": promotion.by, "why": promotion.why, "since": promotion.at,
         "path": dg.MetadataValue.path(str(current)), "serve": dg.MetadataValue.text("make serve"),
         "files": ", ".join(sorted(path.name for path in current.iterdir())),
     })

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from mlflow import MlflowException
 
-from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champion
+from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
 from skin_platform.defs.registry.behind import stale_cards
 from skin_platform.defs.registry.judging import faults_of, read_judgement
 from skin_platform.defs.registry.model_card import write_card
@@ -104,6 +104,7 @@ def follow(stores: Stores, warn: Warn) -> None:
             warn(f"the model card of {version} is not written ({error}); {later}")
     try:
         export_champion(stores)
+        export_challenger(stores)
     except (BundleFault, StorageError, OSError) as error:
         warn(f"{stores.settings.home.export} does not follow the champion yet ({error}); {later}")
     try:
