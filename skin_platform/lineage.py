@@ -9,7 +9,7 @@ from skin_platform.core.datasets import DatasetRow, canonical_manifest, dataset_
 from skin_platform.serving.bento_store import PackingError, bento_folder
 from skin_platform.serving.bundle import provenance_of
 from skin_platform.settings import Settings
-from skin_platform.storage.online import OnlineStore
+from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.stores import Stores
 
 

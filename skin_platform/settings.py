@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty: SQLite under SKIN_HOME")
     skin_bundle: Path | None = Field(None, description="Bundle folder to serve; empty: the one inside the bento")
-    skin_follow_champion: bool = Field(True, description="A running service takes up the new champion; false: what it started with")
+    skin_follow_champion: bool = Field(True, description="A running service takes up the new champion; false: it never does")
     skin_shadow_rate: float = Field(0.1, ge=0, le=1, description="Share of the images that the challenger answers, too; 0: none")
     skin_keep_images: bool = Field(False, description="Keep the images that were asked about (cleaned), for `skin replay`")
     database_url: str | None = Field(None, description="Online store (SQLAlchemy URL); empty: SQLite under SKIN_HOME")
@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="Port of the API")
     api_base_url: str = Field("http://127.0.0.1:8000", description="Where clients find the API")
     api_key: SecretStr = Field(SecretStr(""), description="Bearer key of protected routes")
+    skin_rate_per_minute: int = Field(0, ge=0, description="Images a minute for a key without a rate of its own; 0: no limit")
+    skin_spool_bytes: int = Field(1_000_000_000, ge=1_000_000, description="What waits for the online store, in bytes at most")
     webapp_port: Annotated[int, Field(ge=1, le=65535)] = Field(8501, description="Port of the web app")
     streamlit_password: SecretStr = Field(SecretStr("admin123"), description="Password of the web app")
     discord_webhook_url: SecretStr | None = Field(None, description="Where notifications go; empty: the log only")
@@ -141,6 +143,8 @@ class Home:
         self.export = root / "runs" / "skin5-current"
         self.challenger = root / "runs" / "skin5-challenger"
         self.served_images = root / "served" / "images"
+        self.spool = root / "served" / "spool.db"
+        self.keys = root / "served" / "keys.json"
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,161 +1,94 @@
-"""The routes: what the service answers over HTTP, and the one shape of its errors.
+"""The routes of predictions: one image, several, one to be fetched later; and what people say of an answer.
 
-Here: the predictions. Not here: what the service says of itself (``serving.status``), which engine answers (``serving.desk``).
+Here: what is asked and answered over HTTP. Not here: the prediction itself (``serving.predicting``), what the service says of
+itself (``serving.status``), keys (``serving.access``), the description (``serving.describing``).
 """
 
-import hmac
+import re
 import uuid
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from collections.abc import Iterable
 
-import numpy as np
-from fastapi import Depends, FastAPI, File, Query, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from numpy.typing import NDArray
+from fastapi import Request
+from fastapi.responses import Response
 
-from skin_platform.core.answers import top_k_predictions
-from skin_platform.core.images import ImageFacts, Limits, Refusal, admit_image
-from skin_platform.serving.desk import Desk, desk_of
-from skin_platform.serving.engine import Engine, Scored
-from skin_platform.serving.status import health, model_status
+from skin_platform.serving.access import spend
+from skin_platform.serving.bodies import MAX_IMAGES, read_image, read_images
+from skin_platform.serving.desk import Current, Desk, desk_of
+from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.front import asked_of
+from skin_platform.serving.metrics import observe_error
+from skin_platform.serving.predicting import Outcome, answering, concluded, predicted, predicted_each, record
+from skin_platform.serving.predictions import Asking, Mode
 
-NOTICE = "Research software, not a medical device: no diagnosis may rest on this answer."
-MAX_BATCH_IMAGES = 64  # in one request of /predict/batch; 64 images of 50 MB are already more than a proxy lets through
-STATUS = {"empty": 422, "corrupt": 422, "too_small": 422, "not_an_image": 415, "wrong_format": 415, "too_large": 413}
-
-
-class RouteError(Exception):
-    """An answer that is not the one asked for: HTTP status, code and message."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+TOP_K = 3
+TOP_K_MAX = 1000
+BATCH_IMAGES = 2  # a batch may hold as many bytes as this many of the largest images: it is in memory all at once
 
 
-def build_app() -> FastAPI:
-    """The application; ``app.state.desk`` is set before the first request."""
-    app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}",
-                  docs_url="/docs", openapi_url="/openapi.json")
-    app.add_exception_handler(RouteError, _answer_route_error)
-    app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    asked = [Depends(require_key), Depends(require_engine)]
-    app.add_api_route("/predict", predict, methods=["POST"], dependencies=asked)
-    app.add_api_route("/predict/batch", predict_batch, methods=["POST"], dependencies=asked)
-    app.add_api_route("/health", health, methods=["GET"])
-    app.add_api_route("/model-status", model_status, methods=["GET"])
-    return app
-
-
-def require_key(request: Request) -> None:
-    """Refuse without the bearer key, where one is configured."""
-    expected = desk_of(request).api_key
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if expected and not hmac.compare_digest(given.encode(), expected.encode()):
-        raise RouteError(401, "unauthorized", "send the header 'Authorization: Bearer <API_KEY>'")
-
-
-def require_engine(request: Request) -> None:
-    """Refuse where nothing may answer, with the reason; what answers now answers the whole request."""
-    current = desk_of(request).current
-    if current.engine is None or current.fault is not None:
-        raise RouteError(503, current.code, str(current.fault))
-    request.state.engine = current.engine
-
-
-def predict(
-    request: Request, image: Annotated[UploadFile, File(description="one JPEG or PNG")],
-    top_k: Annotated[int, Query(ge=1, description="how many labels, best first")] = 3,
-) -> dict[str, Any]:
+async def predict(request: Request) -> Response:
     """Label, probabilities, prediction set or abstention, and where the answer comes from."""
-    desk, engine = desk_of(request), _engine(request)
-    judged = _judged(image, desk.limits)
-    if isinstance(judged, RouteError):
-        raise judged
-    data, facts = judged
-    return _answer(desk, engine, facts, engine.score(_pixels(engine, [data]))[0], top_k, _request_id(request))
+    desk = desk_of(request)
+    answering(desk.current)
+    asking = _asking(request, "single")
+    data = await read_image(request, desk.limits.max_bytes)
+    with desk.using() as current:
+        outcome = await predicted(desk, current, data, asking)
+        return json_answer(_kept(request, desk, current, outcome))
 
 
-def predict_batch(
-    request: Request, images: Annotated[list[UploadFile], File(description="JPEGs or PNGs, up to 64")],
-    top_k: Annotated[int, Query(ge=1, description="how many labels, best first")] = 3,
-) -> dict[str, Any]:
+async def predict_batch(request: Request) -> Response:
     """An answer or an error for each image, in order."""
-    desk, engine = desk_of(request), _engine(request)
-    if len(images) > MAX_BATCH_IMAGES:
-        raise RouteError(413, "too_many_images", f"{len(images)} images; send at most {MAX_BATCH_IMAGES} at once")
-    judged = [_judged(upload, desk.limits) for upload in images]
-    good = [item for item in judged if not isinstance(item, RouteError)]
-    scores = iter(engine.score(_pixels(engine, [data for data, _ in good])) if good else [])
-    answers = [
-        {"code": item.code, "message": item.message} if isinstance(item, RouteError)
-        else _answer(desk, engine, item[1], next(scores), top_k, _request_id(request))
-        for item in judged
-    ]
-    return {"predictions": answers, "request_id": _request_id(request)}
+    desk = desk_of(request)
+    answering(desk.current)
+    asking = _asking(request, "batch")
+    images = await read_images(request, desk.limits.max_bytes * BATCH_IMAGES)
+    if len(images) > MAX_IMAGES:
+        raise RouteError("too_many_images", f"{len(images)} images; send at most {MAX_IMAGES} at once")
+    spend(request, desk, len(images) - 1)
+    with desk.using() as current:
+        outcomes = await predicted_each(desk, current, images, asking)
+        return json_answer({"predictions": list(_each(request, desk, current, outcomes)), "request_id": asking.request_id})
 
 
-def _answer(desk: Desk, engine: Engine, facts: ImageFacts, scored: Scored, top_k: int, request_id: str) -> dict[str, Any]:
-    """The body for one scored image; hands the prediction to the online store."""
-    provenance = engine.bundle.provenance
-    best = top_k_predictions(scored.probabilities, min(top_k, len(scored.probabilities)))
-    prediction_id = str(uuid.uuid4())
-    origin = {"bundle": provenance.tag, "model_version": provenance.model_version,
-              "checkpoint_sha256": provenance.checkpoint_sha256, "dataset_digest": provenance.dataset_digest}
-    desk.writer.add({
-        "prediction_id": prediction_id, "predicted_at": datetime.now(UTC), "image_sha256": facts.sha256,
-        "label": best[0][0], "probabilities": scored.probabilities, "abstained": scored.prediction_set.abstained, **origin})
-    return {
-        "prediction_id": prediction_id, "label": best[0][0], "probability": best[0][1],
-        "top_k": [{"label": label, "probability": probability} for label, probability in best],
-        "prediction_set": {"labels": list(scored.prediction_set.labels),
-                           "coverage": engine.bundle.calibration.coverage},
-        "abstained": scored.prediction_set.abstained, "abstained_reason": scored.prediction_set.reason,
-        **origin, "request_id": request_id, "notice": NOTICE,
-    }
+def _each(request: Request, desk: Desk, current: Current, outcomes: Iterable[Outcome]) -> Iterable[dict[str, object]]:
+    for outcome in outcomes:
+        try:
+            yield _kept(request, desk, current, outcome)
+        except RouteError as error:
+            observe_error(error.code)
+            yield {"code": error.code, "message": error.message}
 
 
-def _pixels(engine: Engine, images: list[bytes]) -> NDArray[np.uint8]:
-    return np.stack([engine.bundle.preprocessing.pixels(data) for data in images])
+def _kept(request: Request, desk: Desk, current: Current, outcome: Outcome) -> dict[str, object]:
+    """The body of an outcome, once it is recorded; raises ``RouteError`` where it is a refusal or cannot be recorded."""
+    if current.engine is not None:
+        asked_of(request).origin = current.engine.bundle.provenance
+    record(desk, outcome.row)
+    concluded(desk, current, outcome)
+    if outcome.body is None:
+        assert outcome.error is not None
+        raise outcome.error
+    return outcome.body
 
 
-def _engine(request: Request) -> Engine:
-    engine: Engine = request.state.engine
-    return engine
+def _asking(request: Request, mode: Mode) -> Asking:
+    asked = asked_of(request)
+    return Asking(asked.request_id, mode, asked.key_name, top_k_of(request), asked.started)
 
 
-def _judged(upload: UploadFile, limits: Limits) -> tuple[bytes, ImageFacts] | RouteError:
-    """The cleaned bytes of an upload (as training sees them) with what they show, or the answer that refuses them."""
-    if upload.size is not None and upload.size > limits.max_bytes:
-        return RouteError(413, "too_large", f"{upload.size} bytes is over the limit of {limits.max_bytes}")
-    data = upload.file.read()
-    admitted = admit_image(data, "", limits)
-    if isinstance(admitted, Refusal):
-        return RouteError(STATUS[admitted.kind], admitted.kind, admitted.reason)
-    return admitted
+def top_k_of(request: Request) -> int:
+    """How many labels are asked for. Raises ``RouteError``."""
+    if not request.scope["query_string"]:
+        return TOP_K
+    given = request.query_params.get("top_k", str(TOP_K))
+    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= TOP_K_MAX:
+        raise RouteError("invalid_request", f"top_k must be a whole number from 1 to {TOP_K_MAX}")
+    return int(given)
 
 
-def _request_id(request: Request) -> str:
-    """The caller's ``X-Request-Id`` where it is sane, else one of ours; the same within a request."""
-    if not hasattr(request.state, "request_id"):
-        given = request.headers.get("x-request-id", "")
-        request.state.request_id = given if given.isalnum() and len(given) <= 64 else uuid.uuid4().hex
-    found: str = request.state.request_id
-    return found
-
-
-def _error(request: Request, status: int, code: str, message: str) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    body = {"code": code, "message": message, "request_id": _request_id(request)}
-    return JSONResponse(body, status, headers)
-
-
-def _answer_route_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RouteError)
-    return _error(request, error.status, error.code, error.message)
-
-
-def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
-    return _error(request, 422, "invalid_request", f"{faults}. Send the picture as multipart field 'image'")
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of an id of ours."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -15,7 +15,10 @@ from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.desk import Current, Desk, nobody, taken_up
 from skin_platform.serving.routes import build_app
 from skin_platform.settings import Settings, load_settings
-from skin_platform.storage.online import OnlineStore, PredictionWriter
+from skin_platform.storage.draining import Drain
+from skin_platform.storage.keys import KeyRing
+from skin_platform.storage.online.store import OnlineStore
+from skin_platform.storage.spool import Spool
 
 logger = logging.getLogger("bentoml.skin_platform")
 SOURCE = Path(__file__).resolve().parents[2]  # of a bento, or where the package is installed
@@ -32,9 +35,12 @@ class LesionService:
         settings = load_settings()
         current = _found(settings)
         self._store = OnlineStore(settings.online_url)
-        self._writer = PredictionWriter(self._store)
+        self._spool = Spool(settings.home.spool, settings.skin_spool_bytes)
+        self._drain = Drain(self._spool, self._store)
+        self._keys = KeyRing(self._store, settings.api_key.get_secret_value(), settings.home.keys,
+                             settings.skin_rate_per_minute)
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
-        self._desk = Desk(current, self._writer, limits, settings.api_key.get_secret_value(), settings.home.export)
+        self._desk = Desk(current, self._spool, self._keys, limits, settings)
         app.state.desk = self._desk
         if current.fault:
             logger.error("not ready: %s", current.fault)
@@ -51,7 +57,9 @@ class LesionService:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Write the predictions that wait."""
-        self._writer.close()
+        self._drain.close()
+        self._keys.close()
+        self._spool.close()
         self._store.dispose()
 
 
@@ -60,4 +68,4 @@ def _found(settings: Settings) -> Current:
     in_bento = (SOURCE.parent / "bento.yaml").is_file()
     if settings.skin_bundle is None and not in_bento:
         return nobody()
-    return taken_up(settings.skin_bundle or BUNDLE_IN_BENTO)
+    return taken_up(settings.skin_bundle or BUNDLE_IN_BENTO, settings)

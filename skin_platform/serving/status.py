@@ -1,6 +1,7 @@
 """Status: what the service says of itself and of the model that answers.
 
-Here: ``/health`` and ``/model-status``. Not here: liveness, readiness and metrics (BentoML's, ``serving.service``).
+Here: ``/health``, ``/model-status``, and what machines ask: ``/livez``, ``/healthz``, ``/readyz``, ``/metrics``. None of them
+asks for a key. Not here: what is counted (``serving.metrics``).
 """
 
 from dataclasses import asdict
@@ -8,29 +9,54 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request
+from fastapi.responses import PlainTextResponse, Response
 
 from skin_platform.serving.bundle import Provenance
 from skin_platform.serving.desk import Desk, desk_of
-from skin_platform.serving.exporting import read_promotion
+from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.metrics import State, exposition
+
+EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
 
 
-def health(request: Request) -> dict[str, Any]:
+async def health(request: Request) -> Response:
     """Whether the service runs and may be asked."""
     desk = desk_of(request)
     current = desk.current
-    return {"status": "ok" if current.fault is None else "not ready", "reason": current.fault,
-            "model_version": current.version, "predictions_to_store": desk.writer.pending}
+    return json_answer({
+        "status": "ok" if current.can_answer else "not ready", "reason": current.fault, "model_version": current.version,
+        "keys_are_asked": desk.keys is not None and not desk.keys.is_open,
+        "predictions_to_store": desk.recorder.depth if desk.recorder else None})
 
 
-def model_status(request: Request) -> dict[str, Any]:
+async def livez(request: Request) -> Response:
+    """The process answers."""
+    return json_answer({"status": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    """The golden images were answered as recorded, at the start and after the last swap."""
+    current = desk_of(request).current
+    if not current.can_answer:
+        raise RouteError(current.code, str(current.fault))
+    return json_answer({"status": "ready", "model_version": current.version})
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus reads."""
+    current = desk_of(request).current
+    return PlainTextResponse(exposition(State(current.can_answer)), media_type=EXPOSITION)
+
+
+async def model_status(request: Request) -> Response:
     """Which model answers, how it came to that, how good and how old it is, and what it was trained on."""
     desk = desk_of(request)
     current = desk.current
-    ready = {"ready": current.fault is None, "reason": current.fault, "drift": "not measured"}
+    ready = {"ready": current.can_answer, "reason": current.fault, "drift": "not measured"}
     if current.engine is None:
-        return {"model_version": None, "bundle": None, "promotion": None, **ready}
+        return json_answer({"model_version": None, "bundle": None, "promotion": None, **ready})
     bundle = current.engine.bundle
-    return {**_told(bundle.provenance), "labels": list(bundle.labels), **_promotion(desk, bundle.provenance), **ready}
+    return json_answer({**_told(bundle.provenance), "labels": list(bundle.labels), **_promotion(desk), **ready})
 
 
 def _told(provenance: Provenance) -> dict[str, Any]:
@@ -43,11 +69,14 @@ def _told(provenance: Provenance) -> dict[str, Any]:
         "checkpoint_sha256": provenance.checkpoint_sha256, "code_version": provenance.code_version}
 
 
-def _promotion(desk: Desk, provenance: Provenance) -> dict[str, Any]:
+def _promotion(desk: Desk) -> dict[str, Any]:
     """How the version that answers was promoted, as exported; ``superseded_by`` names the champion where that is another."""
-    found = read_promotion(desk.export)
-    if found is None or found.version != provenance.model_version:
-        return {"promotion": None, "superseded_by": found.version if found else None}
-    told = asdict(found)
-    told.pop("version")
-    return {"promotion": told, "superseded_by": None}
+    current, followed = desk.current, desk.followed
+    told = None
+    if current.promotion is not None:
+        told = asdict(current.promotion)
+        told.pop("version")
+    champion = followed.promotion.version if followed and followed.promotion else None
+    refused = followed.refused if followed else None
+    return {"promotion": told, "superseded_by": champion if champion != current.version else None,
+            "refused": {**asdict(refused), "since": refused.since.isoformat()} if refused else None}

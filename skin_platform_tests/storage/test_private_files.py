@@ -7,7 +7,7 @@ import pytest
 
 from skin_platform.core.batches import Delivery
 from skin_platform.settings import load_settings
-from skin_platform.storage.online import OnlineStore
+from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.quarantine import Quarantined
 from skin_platform.storage.stores import Stores, prepare_home
 from skin_platform_tests.core.pictures import jpeg
@@ -46,7 +46,7 @@ def test_nobody_else_can_read_original_names(tmp_path):
     stores.objects.upload_file(settings.s3_bucket_data, "private/deep/er/x.json", b"{}", {"of": "Mustermann"})
     stores.objects.upload_file(settings.s3_bucket_data, "private/once.json", b"{}", {"of": "Mustermann"}, only_if_absent=True)
     stores.objects.upload_file(settings.s3_bucket_data, "seen/by/all.json", b"{}", {"a": "b"})
-    OnlineStore(settings.online_url).create_tables()
+    OnlineStore(settings.online_url).upgrade()
     holding = [path for path in settings.home.root.rglob("*") if path.is_file() and b"Mustermann" in path.read_bytes()]
     assert {path.relative_to(settings.home.root).parts[0] for path in holding} == {"objects", "landing.db"}
     readable = open_to_others(settings.home.objects, settings.home.root)
