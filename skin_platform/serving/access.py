@@ -1,0 +1,76 @@
+"""Access: which key asks, what it may, and how often.
+
+Here: the key of a request held against the scope of a route, and the rate of each key. Not here: the keys (``storage.keys``).
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from fastapi import Request
+from fastapi.responses import Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from skin_platform.serving.desk import Desk, desk_of
+from skin_platform.serving.errors import RouteError
+from skin_platform.serving.front import asked_of
+
+Scope = Literal["predict", "feedback", "operate"]
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Rates:
+    """How often each key has asked within the last minute (a sliding window; in this process)."""
+
+    def __init__(self) -> None:
+        self._windows = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    def take(self, name: str, per_minute: int, cost: int = 1) -> None:
+        """Note ``cost`` images asked for by the key ``name``; raises ``RouteError`` where that is over its rate."""
+        item = RateLimitItemPerMinute(per_minute)
+        if self._windows.hit(item, name, cost=cost):
+            return
+        seconds = max(1, math.ceil(self._windows.get_window_stats(item, name).reset_time - time.time()))
+        raise RouteError("rate_limited", f"the key {name!r} may ask for {per_minute} images a minute: ask again in {seconds} s",
+                         {"Retry-After": str(seconds)})
+
+
+def admit(request: Request, scope: Scope) -> None:
+    """Let the request's key pass for a route of ``scope``; raises ``RouteError``. Without any key configured all pass."""
+    desk = desk_of(request)
+    if desk.keys is None or desk.keys.is_open:
+        return
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    key = desk.keys.find(token.strip()) if kind.lower() == "bearer" and token else None
+    if key is None:
+        raise RouteError("unauthorized", "send the header 'Authorization: Bearer <key>' with a key that is known"
+                         if not token else "the key is not known, or was revoked")
+    asked_of(request).key = key
+    if scope not in key.scopes:
+        raise RouteError("forbidden", f"the key {key.name!r} lacks the scope {scope!r}", {
+            "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'})
+    spend(request, desk, 1)
+
+
+def spend(request: Request, desk: Desk, cost: int) -> None:
+    """Take ``cost`` from the rate of the request's key; raises ``RouteError`` where it is used up."""
+    key = asked_of(request).key
+    if key is None or cost == 0:
+        return
+    rate = key.rate_per_minute or desk.settings.skin_rate_per_minute
+    if rate:
+        rates: Rates = request.app.state.rates
+        rates.take(key.name, rate, cost)
+
+
+def guarded(scope: Scope, handler: Handler) -> Handler:
+    """``handler`` for those who may."""
+    async def answer(request: Request) -> Response:
+        admit(request, scope)
+        return await handler(request)
+
+    answer.__doc__, answer.__name__ = handler.__doc__, getattr(handler, "__name__", "answer")
+    return answer

@@ -1,0 +1,152 @@
+"""Bodies: what is sent with a request, read within limits that hold before all of it has come.
+
+Here: an image as the whole body or as a file of a form, several of them, and JSON. Not here: whether an image is taken
+(``serving.intake``).
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from skin_platform.serving.errors import RouteError
+
+BODY_SECONDS = 30.0  # for a whole body to arrive; 50 MB take 8 s at 50 Mbit/s
+FORM_BYTES = 65_536  # what a form's headers, boundaries and small fields may add to its images
+JSON_BYTES = 65_536
+MAX_IMAGES = 64  # in one request; so many photographs of a telephone are more than most proxies let through
+MAX_PARTS = MAX_IMAGES + 16  # of a form; without a bound a body of empty fields would keep the only thread busy
+RAW = {"image/jpeg", "image/png", "application/octet-stream"}
+FORM = "multipart/form-data"
+
+
+@dataclass
+class _Part:
+    """A file of a form: the header that comes in now, and what is known of the part."""
+
+    header: bytearray = field(default_factory=bytearray)
+    value: bytearray = field(default_factory=bytearray)
+    disposition: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def name(self) -> str:
+        """The field's name."""
+        options = parse_options_header(self.disposition)[1]
+        return options.get(b"name", b"").decode("utf-8", "replace")
+
+
+async def read_image(request: Request, max_bytes: int) -> bytes:
+    """The image that is the body, or the form's file ``image``. Raises ``RouteError``."""
+    kind, boundary = content_type(request)
+    if kind in RAW:
+        return await read_body(request, max_bytes)
+    files = await read_form(request, boundary, max_bytes + FORM_BYTES)
+    found = [data for name, data in files if name == "image"]
+    if len(found) != 1:
+        raise RouteError("invalid_request", f"the form has {len(found)} files named 'image': send exactly one, or the image's "
+                                            "bytes as the body with Content-Type image/jpeg or image/png")
+    return found[0]
+
+
+async def read_images(request: Request, max_bytes: int) -> list[bytes]:
+    """The files ``images`` of a form, in order. Raises ``RouteError``."""
+    kind, boundary = content_type(request)
+    if kind != FORM:
+        raise RouteError("unsupported_media_type", "send the images as files named 'images' of a multipart/form-data body")
+    found = [data for name, data in await read_form(request, boundary, max_bytes + FORM_BYTES) if name == "images"]
+    if not found:
+        raise RouteError("invalid_request", "the form has no file named 'images'")
+    return found
+
+
+def content_type(request: Request) -> tuple[str, bytes]:
+    """The body's media type, one of those taken, and the boundary of a form. Raises ``RouteError``."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    name = kind.decode("latin-1").lower()
+    if name not in RAW and name != FORM:
+        raise RouteError("unsupported_media_type", f"Content-Type {name or 'is missing: it'} must be multipart/form-data with a "
+                                                   "file named 'image', image/jpeg, image/png or application/octet-stream")
+    return name, options.get(b"boundary", b"")
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body; raises ``RouteError`` as soon as it is announced or grows over ``max_bytes``."""
+    chunks: list[bytes] = []
+    await _receive(request, max_bytes, chunks.append)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The JSON object that is the body. Raises ``RouteError``."""
+    body = await read_body(request, JSON_BYTES)
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise RouteError("invalid_request", f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise RouteError("invalid_request", "the body must be a JSON object")
+    return found
+
+
+async def read_form(request: Request, boundary: bytes, max_bytes: int) -> list[tuple[str, bytes]]:
+    """The fields of a form with their names, in order."""
+    if not boundary:
+        raise RouteError("invalid_request", "the Content-Type multipart/form-data names no boundary")
+    parts: list[_Part] = []
+    parser = MultipartParser(boundary, _callbacks(parts))
+    try:
+        await _receive(request, max_bytes, parser.write)
+        parser.finalize()
+    except FormParserError as error:
+        raise RouteError("invalid_request", f"the form cannot be read: {error}") from None
+    return [(part.name, bytes(part.data)) for part in parts]
+
+
+def _callbacks(parts: list[_Part]) -> dict[str, Any]:
+    def header_field(data: bytes, start: int, end: int) -> None:
+        parts[-1].header += data[start:end]
+
+    def header_value(data: bytes, start: int, end: int) -> None:
+        parts[-1].value += data[start:end]
+
+    def header_end() -> None:
+        part = parts[-1]
+        if part.header.lower() == b"content-disposition":
+            part.disposition = bytes(part.value)
+        part.header.clear()
+        part.value.clear()
+
+    def part_data(data: bytes, start: int, end: int) -> None:
+        parts[-1].data += memoryview(data)[start:end]
+
+    def part_begin() -> None:
+        if len(parts) == MAX_PARTS:
+            raise RouteError("too_many_images", f"the form has more than {MAX_PARTS} fields")
+        parts.append(_Part())
+
+    return {"on_part_begin": part_begin, "on_part_data": part_data, "on_header_field": header_field,
+            "on_header_value": header_value, "on_header_end": header_end}
+
+
+async def _receive(request: Request, max_bytes: int, consume: Callable[[bytes], object]) -> None:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise RouteError("too_large", f"{announced} bytes is over the limit of {max_bytes}", {"Connection": "close"})
+    total = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                total += len(chunk)
+                if total > max_bytes:
+                    raise RouteError("too_large", f"the body is over the limit of {max_bytes} bytes", {"Connection": "close"})
+                if chunk:
+                    consume(chunk)
+    except TimeoutError:
+        raise RouteError("request_timeout", f"the body did not arrive within {BODY_SECONDS:g} s", {"Connection": "close"}) \
+            from None
