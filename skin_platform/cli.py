@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from skin_platform.commands import (
     generate,
     ingest,
     models,
+    predict,
     quarantine,
     rebuild,
     review,
@@ -26,7 +27,6 @@ from skin_platform.commands import (
 )
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
-from skin_platform.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Lesion images from a folder to an HTTP answer, as one Dagster asset graph.")
@@ -113,24 +113,7 @@ def trace(
         show_trace(Console(), found, images)
 
 
-@app.command()
-def predict(
-    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files")],
-    url: Annotated[str | None, typer.Option(help="the service (default: API_BASE_URL)")] = None,
-    top_k: Annotated[int, typer.Option(help="how many labels")] = 3, as_json: JsonOption = False,
-) -> None:
-    """Ask a running service about images."""
-    from skin_platform.client import SkinClient
-
-    settings = load_settings()
-    with SkinClient(url or settings.api_base_url, settings.api_key.get_secret_value()) as client:
-        for path in images:
-            answer = client.predict(path, top_k)
-            shown: Any = json.dumps({"file": str(path)} | answer, ensure_ascii=False) if as_json else (
-                f"{path}: " + ", ".join(f"{item['label']} {item['probability']:.2f}" for item in answer["top_k"]))
-            print(shown)
-
-
+app.command()(predict.predict)
 app.command()(serve.serve)
 app.command()(ingest.ingest)
 app.add_typer(quarantine.app, name="quarantine")

@@ -1,34 +1,39 @@
-"""The Python client of the service: uniform calls, uniform errors.
+"""The Python client of the service: uniform calls, uniform errors, patience where a wait helps.
 
-    client = SkinClient("http://127.0.0.1:8000")
-    answer = client.predict("lesion.jpg", top_k=3)
+    with SkinClient("http://127.0.0.1:8000") as client:
+        answer = client.predict("lesion.jpg", top_k=3)
+
+``AsyncSkinClient`` has the same methods, to be awaited. Both ask again, ``retries`` times at most, where the service was not
+reached, or answered 429 or 503 (``Retry-After`` is kept to), and where the connection broke and a second request does no harm:
+a prediction made twice is recorded twice, feedback given twice is one. ``submit`` is not repeated then: it may have been taken.
+
+Here: sending. Not here: what can be asked (``asking``), when it is asked again (``retrying``).
 """
 
-from pathlib import Path
+import asyncio
+import time
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
+from skin_platform.asking import Call, Calls, Json, address, ended, headers, not_yet
 from skin_platform.core.answers import top_k_predictions
+from skin_platform.retrying import ApiError, Retries, body_of, failed, refused
 
-__all__ = ["ApiError", "SkinClient", "top_k_predictions"]
+__all__ = ["ApiError", "AsyncSkinClient", "SkinClient", "top_k_predictions"]
 
-
-class ApiError(RuntimeError):
-    """The service refused or could not be reached: ``status`` (0: not reached), ``code``, ``message``, ``request_id``."""
-
-    def __init__(self, status: int, code: str, message: str, request_id: str | None = None) -> None:
-        super().__init__(f"{code} ({status}): {message}" if status else f"{code}: {message}")
-        self.status, self.code, self.message, self.request_id = status, code, message, request_id
+HERE = "http://127.0.0.1:8000"
+LOOK_SECONDS = 0.25  # between two looks at an asynchronous prediction
 
 
-class SkinClient:
-    """Speaks to one service. Every method raises ``ApiError`` where the answer is not the one asked for."""
+class SkinClient(Calls[Json]):
+    """Speaks to one service, from any number of threads."""
 
-    def __init__(self, base_url: str = "http://127.0.0.1:8000", api_key: str = "", timeout: float = 30.0) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout, trust_env=False)
+    def __init__(self, base_url: str = HERE, api_key: str = "", timeout: float = 30.0, retries: int = 3) -> None:
+        self._http = httpx.Client(base_url=address(base_url), headers=headers(api_key), timeout=timeout, trust_env=False)
+        self._retries = Retries(retries)
 
     def __enter__(self) -> Self:
         return self
@@ -40,19 +45,6 @@ class SkinClient:
         """Give the connections back."""
         self._http.close()
 
-    def predict(self, image: bytes | str | Path, top_k: int = 3) -> dict[str, Any]:
-        """The answer of ``/predict`` for encoded bytes or a file."""
-        data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        return self._ask("POST", "/predict", params={"top_k": top_k}, files={"image": ("image", data)})
-
-    def health(self) -> dict[str, Any]:
-        """The answer of ``/health``."""
-        return self._ask("GET", "/health")
-
-    def model_status(self) -> dict[str, Any]:
-        """The answer of ``/model-status``."""
-        return self._ask("GET", "/model-status")
-
     def is_ready(self) -> bool:
         """True when the golden images were answered as recorded."""
         try:
@@ -60,22 +52,79 @@ class SkinClient:
         except httpx.HTTPError:
             return False
 
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def wait(self, job_id: str, timeout: float = 300.0) -> Json:
+        """The answer to a submitted image, once there is one; ``ApiError`` where it failed or ``timeout`` seconds are over."""
+        deadline = time.monotonic() + timeout
+        while (answer := ended(job := self.job(job_id))) is None:
+            if time.monotonic() > deadline:
+                raise not_yet(job, timeout)
+            time.sleep(LOOK_SECONDS)
+        return answer
+
+    def _ask(self, call: Call) -> Json:
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                response = self._http.request(call.method, call.path, **call.options)
+                if response.is_success:
+                    return body_of(response)
+                error = refused(response)
+            except httpx.HTTPError as fault:
+                error = failed(fault, self._http.base_url)
+            pause = self._retries.pause_after(error, tried, repeatable=call.repeatable)
+            if pause is None:
+                raise error from None
+            time.sleep(pause)
+
+
+class AsyncSkinClient(Calls[Awaitable[Json]]):
+    """Speaks to one service from one event loop; its methods are awaited."""
+
+    def __init__(self, base_url: str = HERE, api_key: str = "", timeout: float = 30.0, retries: int = 3) -> None:
+        self._http = httpx.AsyncClient(base_url=address(base_url), headers=headers(api_key), timeout=timeout,
+                                       trust_env=False)
+        self._retries = Retries(retries)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def is_ready(self) -> bool:
+        """True when the golden images were answered as recorded."""
         try:
-            response = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise ApiError(0, "unreachable", f"{self._http.base_url} does not answer: {error}") from None
-        body = _json(response)
-        if response.is_success:
-            return body
-        raise ApiError(response.status_code, str(body.get("code", "error")), str(body.get("message", response.text[:200])),
-                       body.get("request_id"))
+            return (await self._http.get("/readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False
 
+    async def wait(self, job_id: str, timeout: float = 300.0) -> Json:
+        """The answer to a submitted image, once there is one; ``ApiError`` where it failed or ``timeout`` seconds are over."""
+        deadline = time.monotonic() + timeout
+        while (answer := ended(job := await self.job(job_id))) is None:
+            if time.monotonic() > deadline:
+                raise not_yet(job, timeout)
+            await asyncio.sleep(LOOK_SECONDS)
+        return answer
 
-def _json(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of the answer; an empty one where a proxy or a crash answered with something else."""
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+    async def _ask(self, call: Call) -> Json:
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                response = await self._http.request(call.method, call.path, **call.options)
+                if response.is_success:
+                    return body_of(response)
+                error = refused(response)
+            except httpx.HTTPError as fault:
+                error = failed(fault, self._http.base_url)
+            pause = self._retries.pause_after(error, tried, repeatable=call.repeatable)
+            if pause is None:
+                raise error from None
+            await asyncio.sleep(pause)

@@ -1,0 +1,103 @@
+"""`skin predict`: images, asked of a running service, a line each as the answers come."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from skin_platform.saying import said
+from skin_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from skin_platform.client import SkinClient
+
+AT_ONCE = 8  # requests under way: the service computes together what comes together
+Told = dict[str, Any]
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files")],
+    url: Annotated[str | None, typer.Option(help="the service (default: API_BASE_URL)")] = None,
+    api_key: Annotated[str | None, typer.Option(help="default: API_KEY, which no list of processes shows")] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="how many labels")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON object for each image: the answer, or `error`")] = False,
+) -> None:
+    """Ask a running service about images. Ends with 0 where all were answered, else with 1."""
+    from skin_platform.client import SkinClient
+
+    settings = load_settings()
+    key = settings.api_key.get_secret_value() if api_key is None else api_key
+    width = max(len(said(str(path))) for path in images)
+    failed, notice = 0, ""
+    with SkinClient(url or settings.api_base_url, key) as client:
+        for path, told in zip(images, _answers(images, client, top_k), strict=True):
+            failed += "error" in told
+            notice = told.get("notice", notice)
+            if as_json:
+                print(json.dumps({"file": str(path)} | told, ensure_ascii=False), flush=True)
+            else:
+                _show(str(path), told, width)
+    if not as_json:
+        _close(len(images), failed, notice)
+    raise typer.Exit(int(failed > 0))
+
+
+def _answers(images: list[Path], client: "SkinClient", top_k: int) -> Iterator[Told]:
+    """The answer or the ``error`` of each image, in order; no more images are read ahead than are under way."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        under_way: list[Future[Told]] = []
+        try:
+            for path in images:
+                under_way.append(pool.submit(_answer, path, client, top_k))
+                if len(under_way) > AT_ONCE:
+                    yield under_way.pop(0).result()
+            while under_way:
+                yield under_way.pop(0).result()
+        finally:
+            for left in under_way:
+                left.cancel()
+
+
+def _answer(path: Path, client: "SkinClient", top_k: int) -> Told:
+    from skin_platform.client import ApiError
+
+    try:
+        return client.predict(path, top_k)
+    except ApiError as error:
+        return _error(error.status, error.code, error.message, error.request_id)
+    except OSError as error:
+        return _error(0, "unreadable", f"{error.strerror}: check the path")
+
+
+def _error(status: int, code: str, message: str, request_id: str | None = None) -> Told:
+    return {"error": {"status": status, "code": code, "message": message, "request_id": request_id}}
+
+
+def _show(name: str, told: Told, width: int) -> None:
+    """One line: the labels with their probabilities, then what limits them."""
+    if "error" in told:
+        error = told["error"]
+        _print(f"{said(name):<{width}}  [bold red]{said(error['code'])}[/]: {said(error['message'])}", is_fault=True)
+        return
+    best = ", ".join(f"{said(item['label'])} {item['probability']:.2f}" for item in told["top_k"])
+    held = told["prediction_set"]
+    notes = [f"[yellow]abstained: {said(told['abstained_reason'])}[/]" if told["abstained"]
+             else f"[dim]{held['coverage']:.0%} set: {said(', '.join(held['labels']))}[/]"]
+    if (found := told.get("out_of_distribution")) and found["flagged"]:
+        notes.append(f"[yellow]unlike the images that were learnt from (p {found['p_value']:.3g})[/]")
+    _print("  ".join([f"{said(name):<{width}}", best, *notes]))
+
+
+def _close(asked: int, failed: int, notice: str) -> None:
+    if failed:
+        _print(f"{failed} of {asked} images were not answered", is_fault=True)
+    if notice:
+        _print(f"[dim]{said(notice)}[/]", is_fault=True)  # not among the answers, which may go into a file
+
+
+def _print(text: str, *, is_fault: bool = False) -> None:
+    Console(stderr=is_fault).print(text, highlight=False, soft_wrap=True)
