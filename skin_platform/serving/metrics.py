@@ -27,7 +27,9 @@ BATCH_SIZE = Histogram("skin_batch_size", "Images that went through the model at
 BATCH_SECONDS = Histogram("skin_batch_seconds", "Seconds of one pass through the model", SECONDS)
 SHADOW = Counter("skin_shadow", "Images that the challenger was to answer, too", ("outcome",))
 SWAPS = Counter("skin_swaps", "Versions that were to take over", ("outcome",))
-TALLIES = (REQUESTS, LATENCY, ERRORS, PREDICTIONS, ABSTENTIONS, OUT_OF_DISTRIBUTION, BATCH_SIZE, BATCH_SECONDS, SHADOW, SWAPS)
+LOST_LINES = Counter("skin_log_lines_lost", "Lines of the log that could not be written")
+TALLIES = (REQUESTS, LATENCY, ERRORS, PREDICTIONS, ABSTENTIONS, OUT_OF_DISTRIBUTION, BATCH_SIZE, BATCH_SECONDS, SHADOW, SWAPS,
+           LOST_LINES)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ def observe_shadow(outcome: str) -> None:
 def observe_swap(outcome: str) -> None:
     """One version that was to take over: ``taken_up`` or ``refused``."""
     SWAPS.add(outcome)
+
+
+def observe_lost_line() -> None:
+    """One line of the log that could not be written."""
+    LOST_LINES.add()
 
 
 def exposition(state: State) -> str:
