@@ -76,7 +76,7 @@ def ended(job: Json) -> Json | None:
         error = job.get("error") or {}
         raise ApiError(0, str(error.get("code", "failed")), str(error.get("message", "the image could not be answered")),
                        error.get("request_id"))
-    return job["answer"] if job["status"] == "done" else None
+    return job["result"] if job["status"] == "done" else None
 
 
 def not_yet(job: Json, seconds: float) -> ApiError:

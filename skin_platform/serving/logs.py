@@ -49,7 +49,8 @@ def configure(form: Form = "auto", stream: TextIO | None = None) -> None:
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("bentoml").setLevel(logging.INFO)
-    logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # one line a request is enough: ours
+    access = logging.getLogger("uvicorn.access")  # one line a request is enough: ours
+    access.handlers, access.propagate = [], False
     logging.captureWarnings(capture=True)
 
 

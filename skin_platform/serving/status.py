@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
 from skin_platform.serving.bundle import Provenance
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
-from skin_platform.serving.metrics import State, exposition
+from skin_platform.serving.metrics import exposition, state_of
 
 EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -44,8 +45,8 @@ async def readyz(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """What Prometheus reads."""
-    current = desk_of(request).current
-    return PlainTextResponse(exposition(State(current.can_answer)), media_type=EXPOSITION)
+    told = await run_in_threadpool(lambda: exposition(state_of(desk_of(request))))  # it counts the rows of the spool
+    return PlainTextResponse(told, media_type=EXPOSITION)
 
 
 async def model_status(request: Request) -> Response:
