@@ -18,7 +18,7 @@ from skin_platform.ml.checkpoints import CheckpointError, dump_checkpoint, load_
 from skin_platform.ml.config import ConfigError, TrainingConfig
 from skin_platform.ml.examples import LabelledImages
 from skin_platform.ml.export import to_onnx
-from skin_platform.ml.fit import fit
+from skin_platform.ml.fit import features_of, fit
 from skin_platform.ml.predictor import Predictor
 
 LABELS = ("dark", "light")
@@ -109,8 +109,9 @@ def test_the_export_answers_as_the_checkpoint(checkpoint_bytes):
     held = pictures(7, 5)
     expected = softmax(Predictor(checkpoint).logits(png(image) for image in held.pixels))
     for n in (1, 7):
-        found = softmax(session.run(None, {"images": Preprocessing(32).tensor(held.pixels[:n])})[0])
-        np.testing.assert_allclose(found, expected[:n], atol=1e-5)
+        logits, features = session.run(["logits", "features"], {"images": Preprocessing(32).tensor(held.pixels[:n])})
+        np.testing.assert_allclose(softmax(logits), expected[:n], atol=1e-5)
+        np.testing.assert_allclose(features, features_of(checkpoint.net, held, Preprocessing(32))[:n], atol=1e-4)
 
 
 def test_an_untrained_efficientnet_gives_live_features():
