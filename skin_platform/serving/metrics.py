@@ -54,7 +54,7 @@ class State:
 
 
 def state_of(desk: "Desk") -> State:
-    """What is true now. A spool that cannot be read is left out: the rest is still worth knowing, and its absence is an alert."""
+    """What is true now. A spool that cannot be read is left out: the rest is worth knowing, and its absence is an alert."""
     current, spool = desk.current, desk.recorder
     origin = current.engine.bundle.provenance if current.engine else None
     known = State(
