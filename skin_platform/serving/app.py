@@ -1,7 +1,7 @@
 """The application: every route of the service, behind one front.
 
-Here: which handler answers which address, and who may ask. Not here: the handlers (``serving.routes``, ``serving.status``, …),
-how BentoML runs it (``serving.service``).
+Here: which handler answers which address, who may ask, and what the description says of it. Not here: the handlers
+(``serving.routes``, ``serving.status``, …), how BentoML runs the application (``serving.service``).
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,21 +12,38 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from skin_platform.serving import answers
 from skin_platform.serving.access import Rates, Scope, admit, guarded
+from skin_platform.serving.describing import (
+    BODY,
+    IMAGE,
+    JOB_ID_PARAMETER,
+    READY,
+    TOP_K_PARAMETER,
+    add_docs,
+    described,
+    form_of,
+    image_body,
+    json_body,
+)
 from skin_platform.serving.errors import RouteError, route_error
+from skin_platform.serving.feedback import EXAMPLE, Given, give_feedback
 from skin_platform.serving.front import Front, asked_of
 from skin_platform.serving.page import add_page
 from skin_platform.serving.predictions import NOTICE
 from skin_platform.serving.routes import predict, predict_batch
 from skin_platform.serving.status import health, livez, metrics, model_status, readyz
+from skin_platform.serving.submitting import fetch, submit
 from skin_platform.serving.tracing import add_routes
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Plain(APIRoute):
-    """A route whose handler gets the request and gives the response: described like any other, without the framework's
-    reading of parameters and its checks of answers, which cost as much as the rest of the request."""
+    """A route whose handler gets the request and gives the response, described like any other.
+
+    The framework's reading of parameters and its checks of answers would cost as much as all else that a request needs here.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The handler itself."""
@@ -35,18 +52,16 @@ class Plain(APIRoute):
 
 def build_app(env: str = "dev") -> FastAPI:
     """The application; ``app.state.desk`` is set before the first request. ``env`` is ``SKIN_ENV``."""
-    app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}",
-                  docs_url="/docs", openapi_url="/openapi.json", redirect_slashes=False)
+    app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}", docs_url=None,
+                  redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
     app.state.rates = Rates()
     app.add_middleware(Front)
     app.add_exception_handler(RouteError, _answer)
     app.add_exception_handler(HTTPException, _answer_framework)
-    _add(app, "POST", "/predict", predict, "predict")
-    _add(app, "POST", "/predict/batch", predict_batch, "predict")
-    for path, handler in (("/health", health), ("/model-status", model_status), ("/livez", livez), ("/healthz", livez),
-                          ("/readyz", readyz), ("/metrics", metrics)):
-        _add(app, "GET", path, handler)
+    _add_predictions(app)
+    _add_status(app)
     add_routes(app, [Depends(operators)])
+    add_docs(app)
     add_page(app, env)
     return app
 
@@ -56,9 +71,34 @@ async def operators(request: Request) -> None:
     admit(request, "operate")
 
 
-def _add(app: FastAPI, method: str, path: str, handler: Handler, scope: Scope | None = None, **described: Any) -> None:
+def _add_predictions(app: FastAPI) -> None:
+    _add(app, "POST", "/predict", predict, "predict", **described(
+        answers.Prediction, (*READY, *BODY, *IMAGE), keyed=True, parameters=(TOP_K_PARAMETER,), body=image_body()))
+    _add(app, "POST", "/predict/batch", predict_batch, "predict", **described(
+        answers.Predictions, (*READY, *BODY, "too_many_images", "overloaded", "spool_full"), keyed=True,
+        parameters=(TOP_K_PARAMETER,), body=form_of("images", many=True)))
+    _add(app, "POST", "/predict/async", submit, "predict", **described(
+        answers.Submitted, (*READY, *BODY, *IMAGE, "not_in_demo"), status=202, keyed=True, parameters=(TOP_K_PARAMETER,),
+        body=image_body()))
+    _add(app, "GET", "/predict/async/{job_id}", fetch, "predict", **described(
+        answers.Job, ("unknown_job", "not_in_demo"), keyed=True, parameters=(JOB_ID_PARAMETER,)))
+    _add(app, "POST", "/feedback", give_feedback, "feedback", **described(
+        answers.Kept, ("too_large", "invalid_request", "request_timeout", "unknown_prediction", "unknown_label", "spool_full",
+                       "not_in_demo"), keyed=True, body=json_body(Given, EXAMPLE)))
+
+
+def _add_status(app: FastAPI) -> None:
+    _add(app, "GET", "/health", health, **described(answers.Health, ()))
+    _add(app, "GET", "/model-status", model_status, **described(None, ()))
+    _add(app, "GET", "/readyz", readyz, **described(answers.Ready, READY))
+    for path in ("/livez", "/healthz"):
+        _add(app, "GET", path, livez, **described(answers.Alive, ()))
+    _add(app, "GET", "/metrics", metrics, **described(None, ()))
+
+
+def _add(app: FastAPI, method: str, path: str, handler: Handler, scope: Scope | None = None, **described_as: Any) -> None:
     endpoint = guarded(scope, handler) if scope else handler
-    app.router.routes.append(Plain(path, endpoint, methods=[method], name=path.strip("/"), **described))
+    app.router.routes.append(Plain(path, endpoint, methods=[method], name=path.strip("/"), **described_as))
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -72,12 +72,12 @@ async def taken_in(desk: Desk, engine: Engine, data: bytes) -> Taken | Refusal:
     return await loop.run_in_executor(DECODERS, take, data, desk.limits, engine.bundle.preprocessing)
 
 
-def record(desk: Desk, row: dict[str, Any]) -> None:
-    """Keep ``row`` before it is answered; raises ``RouteError`` where that cannot be. A demo records nothing."""
+def record(desk: Desk, kind: str, row: dict[str, Any]) -> None:
+    """Keep a ``row`` of a kind ("prediction", "feedback") before it is answered; raises ``RouteError`` where that cannot be. A demo records nothing."""
     if desk.recorder is None:
         return
     try:
-        desk.recorder.add("prediction", row)
+        desk.recorder.add(kind, row)
     except SpoolError as error:
         raise RouteError("spool_full", str(error)) from error
 

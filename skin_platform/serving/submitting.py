@@ -1,0 +1,69 @@
+"""Submitting: an image now, its prediction later; it outlives the process.
+
+Here: the two routes, and what is kept of the image until then. Not here: who works on it (``serving.jobs``), where it waits
+(``storage.jobs``).
+"""
+
+import asyncio
+import uuid
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from skin_platform.core.images import Refusal
+from skin_platform.serving.bodies import read_image
+from skin_platform.serving.desk import Desk, desk_of
+from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.front import asked_of
+from skin_platform.serving.ids import is_id
+from skin_platform.serving.predicting import DECODERS, answering, refusal_error, taken_in
+from skin_platform.serving.requests import top_k_of
+from skin_platform.storage.jobs import Job, Jobs, JobsFullError
+from skin_platform.storage.spool import SpoolError
+
+NOT_IN_DEMO = "a demo keeps nothing, so nothing can be fetched later: ask /predict"
+
+
+async def submit(request: Request) -> Response:
+    """Take one image, to be predicted in its turn; the answer says where its result will be."""
+    desk, asked, top_k = desk_of(request), asked_of(request), top_k_of(request)
+    jobs = _jobs(desk)
+    answering(desk.current)
+    data = await read_image(request, desk.limits.max_bytes)
+    with desk.using() as current:
+        taken = await taken_in(desk, answering(current)[0], data)
+    if isinstance(taken, Refusal):
+        raise refusal_error(taken)
+    job_id = str(uuid.uuid4())
+    options = {"top_k": top_k, "request_id": asked.request_id, "key_name": asked.key_name,
+               "delivered_sha256": taken.delivered_sha256}
+    try:  # the cleaned bytes: what an image tells of people is not stored, not even until its turn
+        await asyncio.get_running_loop().run_in_executor(DECODERS, jobs.submit, job_id, taken.cleaned, options)
+    except JobsFullError as error:
+        raise RouteError("overloaded", str(error)) from None
+    except SpoolError as error:
+        raise RouteError("spool_full", str(error)) from error
+    path = f"/predict/async/{job_id}"
+    return json_answer({"job_id": job_id, "status": "waiting", "status_url": path, "request_id": asked.request_id}, 202,
+                       {"Location": path})
+
+
+async def fetch(request: Request) -> Response:
+    """How far a submitted image is, and its prediction or error once it is done."""
+    jobs, job_id = _jobs(desk_of(request)), request.path_params["job_id"]
+    job = jobs.job(job_id) if is_id(job_id) else None
+    if job is None:
+        raise RouteError("unknown_job", "there is no job of this id")
+    return json_answer({**_told(job), "request_id": asked_of(request).request_id})
+
+
+def _jobs(desk: Desk) -> Jobs:
+    if desk.jobs is None:
+        raise RouteError("not_in_demo", NOT_IN_DEMO)
+    return desk.jobs
+
+
+def _told(job: Job) -> dict[str, Any]:
+    return {"job_id": job.job_id, "status": job.state, "submitted_at": job.submitted_at.isoformat(),
+            "finished_at": job.finished_at.isoformat() if job.finished_at else None, "result": job.result, "error": job.error}
