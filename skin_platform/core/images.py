@@ -5,11 +5,12 @@ label a file has (``core.layout``), how it becomes model input (``core.preproces
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from skin_platform.core.cleaning import Stripped, settled, stripped
 from skin_platform.core.decoding import Decoded, decoded
@@ -20,6 +21,7 @@ from skin_platform.core.quality import Quality, measured
 from skin_platform.core.redrawing import READ_ERRORS, opened
 
 EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+Seen = TypeVar("Seen")
 RefusalKind = Literal["empty", "too_large", "not_an_image", "wrong_format", "too_small", "corrupt"]
 
 
@@ -66,20 +68,14 @@ def judge_image(data: bytes, extension: str, limits: Limits) -> ImageFacts | Ref
 
     Of a file with several pictures (MPO, animated PNG) the first counts and is stored.
     """
-    admitted = admit_image(data, extension, limits)
-    return admitted if isinstance(admitted, Refusal) else admitted[1]
-
-
-def admit_image(data: bytes, extension: str, limits: Limits) -> tuple[bytes, ImageFacts] | Refusal:
-    """``judge_image``, with the cleaned bytes that the facts are of."""
-    found = _cleaned_and_decoded(data, extension, limits)
-    return found if isinstance(found, Refusal) else (found[0], described([found[1]])[0])
+    found = decode_image(data, extension, limits)
+    return found if isinstance(found, Refusal) else described([found])[0]
 
 
 def decode_image(data: bytes, extension: str, limits: Limits) -> Decoded | Refusal:
     """The first half of ``judge_image``; ``described`` is the other, for many images at once."""
-    found = _cleaned_and_decoded(data, extension, limits)
-    return found if isinstance(found, Refusal) else found[1]
+    return admitted(data, extension, limits, lambda image, clean, delivered_sha256: decoded(
+        image, clean, delivered_sha256, is_changed=clean is not data))
 
 
 def described(images: Sequence[Decoded]) -> list[ImageFacts]:
@@ -92,7 +88,14 @@ def described(images: Sequence[Decoded]) -> list[ImageFacts]:
             for image, text in zip(images, prints, strict=True)]
 
 
-def _cleaned_and_decoded(data: bytes, extension: str, limits: Limits) -> tuple[bytes, Decoded] | Refusal:
+def admitted(
+    data: bytes, extension: str, limits: Limits, see: Callable[[Image.Image, bytes, str], Seen]
+) -> Seen | Refusal:
+    """What ``see`` makes of an image that the rules admit, or why it is refused. Never raises on bad bytes.
+
+    ``see`` is given the opened image, of which no pixel was decoded yet, the cleaned bytes that it was opened from, and the
+    SHA-256 (hex) of those delivered. It must decode all of the image; ``core.redrawing.READ_ERRORS`` that it raises refuse it.
+    """
     delivered_sha256 = hashlib.sha256(data).hexdigest()
 
     def refuse(reason: str, kind: RefusalKind) -> Refusal:
@@ -113,7 +116,7 @@ def _cleaned_and_decoded(data: bytes, extension: str, limits: Limits) -> tuple[b
         if not found.is_clean:
             clean = settled(found)
             image = opened(clean, found.format)
-        return clean, decoded(image, clean, delivered_sha256, is_changed=clean is not data)
+        return see(image, clean, delivered_sha256)
     except READ_ERRORS as error:
         return refuse(f"truncated or corrupt {format_of(data)}: {_without_internals(error)}", "corrupt")
 
