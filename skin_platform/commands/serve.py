@@ -40,7 +40,8 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
 def _champions_tag(settings: "Settings") -> str | None:
     """The bento of the champion, brought here; where the object store does not answer, the one that was exported last."""
     from skin_platform.defs.bundling import BundleFault, export_champion
-    from skin_platform.serving.launch import current_tag, exported_version
+    from skin_platform.serving.exporting import exported_version
+    from skin_platform.serving.launch import current_tag
     from skin_platform.storage.faults import StorageError
     from skin_platform.storage.stores import Stores
 

@@ -8,13 +8,14 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.exported_model import exported_model
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
-from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest
+from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest, read_bundle
 from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export, withdraw_export
 from skin_platform.storage.moves import Move, by_force
 from skin_platform.storage.stores import Stores
@@ -78,10 +79,11 @@ def export_challenger(stores: Stores) -> str | None:
     home = stores.settings.home
     with exporting(home.challenger, CHALLENGER):
         move, champion = (stores.moves.current(alias) for alias in ("challenger", "champion"))
-        if move is None or champion is None or move.version == champion.version or not _has_bento(move.version, stores):
+        is_rival = move is not None and champion is not None and move.version != champion.version
+        source = _bundle_here(move.version, stores) if move and is_rival else None
+        if move is None or source is None:
             withdraw_export(home.challenger, CHALLENGER)
             return None
-        source = bento_folder(f"{BENTO_NAME}:{move.version}", home.bentoml) / "src" / "bundle"
         replace_export(source, home.challenger, _promotion(move, stores), CHALLENGER)
         return move.version
 
@@ -105,11 +107,14 @@ def _packed(tag: str, origin: EvaluationReference, stores: Stores) -> Bundle | N
     return None
 
 
-def _has_bento(version: str, stores: Stores) -> bool:
+def _bundle_here(version: str, stores: Stores) -> Path | None:
+    """The bundle in the bento of a version; None where there is no whole one. It may be of other serving code than this."""
     try:
-        return _packed(f"{BENTO_NAME}:{version}", origin_of(version, stores), stores) is not None
-    except (KeyError, BundleFault):
-        return False
+        folder = bento_folder(f"{BENTO_NAME}:{version}", stores.settings.home.bentoml) / "src" / "bundle"
+        is_its_own = read_bundle(folder).provenance.checkpoint_sha256 == origin_of(version, stores).checkpoint.sha256
+    except (PackingError, BundleError, BundleFault, KeyError):
+        return None
+    return folder if is_its_own else None
 
 
 def _card_of(version: str, stores: Stores) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
@@ -26,7 +26,10 @@ from skin_platform.settings import Settings
 if TYPE_CHECKING:
     from skin_platform.serving.keeping import ImageKeeper
     from skin_platform.serving.shadowing import Shadow
+    from skin_platform.storage.draining import Drain
+    from skin_platform.storage.jobs import Jobs
     from skin_platform.storage.keys import KeyRing
+    from skin_platform.storage.online.store import OnlineStore
     from skin_platform.storage.spool import Spool
 
 logger = logging.getLogger("bentoml.skin_platform")
@@ -81,6 +84,10 @@ class Refused:
     reason: str
     since: datetime
 
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"version": self.version, "reason": self.reason, "since": self.since.isoformat(timespec="seconds")}
+
 
 @dataclass(frozen=True)
 class Following:
@@ -95,8 +102,8 @@ class Following:
 class Desk:
     """``current`` is replaced whole; a request takes it once, by ``using``, and goes on with it whatever happens meanwhile.
 
-    ``recorder`` is None in a demo, ``keys`` where none are asked, ``followed`` where the bundle is pinned, ``shadow`` and
-    ``keeper`` where they are switched off.
+    ``recorder``, ``drain``, ``store``, ``jobs`` and ``keys`` are None in a demo, ``followed`` where the bundle is pinned,
+    ``shadow`` and ``keeper`` where they are switched off.
     """
 
     current: Current
@@ -107,6 +114,9 @@ class Desk:
     followed: Following | None = None
     shadow: "Shadow | None" = None
     keeper: "ImageKeeper | None" = None
+    store: "OnlineStore | None" = None
+    jobs: "Jobs | None" = None
+    drain: "Drain | None" = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -134,18 +144,25 @@ def nobody() -> Current:
     return Current(None, None, NO_CHAMPION, "no_champion")
 
 
-def taken_up(folder: Path, settings: Settings) -> Current:
-    """The bundle in ``folder`` with an engine; it may answer once its golden images were answered as recorded."""
+def loaded(folder: Path, settings: Settings, threads: int = 0) -> Current:
+    """The bundle in ``folder`` with an engine (``threads`` 0: one a core) that has answered its golden images, or the fault."""
     folder = folder.resolve()  # what the link names may change while its files are read
     try:
-        engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision)
-        found = Current(engine, digest=bundle_digest(folder), promotion=read_promotion(folder), fault=engine.golden_fault())
+        engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision, threads)
+        return Current(engine, None, engine.golden_fault(), digest=bundle_digest(folder), promotion=read_promotion(folder))
     except (BundleError, OSError) as error:
         return Current(None, None, str(error))
     except Exception as error:  # what a runtime raises for a model that it cannot compute is of no one class
         logger.exception("the bundle in %s cannot be computed", folder)
         return Current(None, None, f"the model of {folder.name} cannot be computed here: {error}")
-    return found if found.fault else replace(found, batcher=Batcher(engine, on_batch=observe_batch))
+
+
+def taken_up(folder: Path, settings: Settings) -> Current:
+    """The bundle in ``folder``, ready to answer requests where it may."""
+    found = loaded(folder, settings)
+    if found.engine is None or found.fault is not None:
+        return found
+    return replace(found, batcher=Batcher(found.engine, on_batch=observe_batch))
 
 
 def desk_of(request: Request) -> Desk:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
+from skin_platform.serving.bundle import BundleError, bundle_digest, provenance_of, read_bundle
 
 PROMOTION = "promotion.json"
 EXPORTED = r"v\d{8}_\d{6}(-\d+(\.\d+)?)?"
@@ -28,9 +28,8 @@ CHALLENGER = "challenger-"  # what the names of a challenger's folders begin wit
 class Promotion:
     """How a version became the champion (or challenger): the move of that number in its log; ``at`` is UTC in ISO 8601.
 
-    ``kind`` is promoted, forced or rolled back (registered), ``forced`` whether a person forced it, then or before it was rolled back to;
-    ``floor`` the accuracy that the gates asked for then, None where no verdict
-    says so.
+    ``kind`` is promoted, forced or rolled back (of a challenger: registered), ``forced`` whether a person forced it, then or
+    before it was rolled back to; ``floor`` the accuracy that the gates asked for then, None where no verdict says so.
     """
 
     version: str
@@ -87,6 +86,14 @@ def read_promotion(current: Path) -> Promotion | None:
     try:
         return Promotion(**json.loads((current / PROMOTION).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
+        return None
+
+
+def exported_version(export: Path) -> str | None:
+    """The model version whose bundle ``export`` (``runs/skin5-current``) names; None where it names none."""
+    try:
+        return str(provenance_of(export)["model_version"])
+    except (OSError, ValueError, KeyError):
         return None
 
 

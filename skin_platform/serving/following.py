@@ -1,7 +1,7 @@
 """Following: the running service takes up what is exported, without a restart and without losing a request.
 
-Here: noticing that the export changed, loading it beside what answers, switching, closing the former once nobody uses it.
-Not here: the export (``serving.exporting``), what answers (``serving.desk``).
+Here: loading it beside what answers, switching, closing the former once nobody uses it. Not here: noticing that the export
+changed (``serving.watching``), the export (``serving.exporting``), what answers (``serving.desk``).
 """
 
 import logging
@@ -10,14 +10,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skin_platform.serving.bundle import BundleError, bundle_digest, provenance_of, read_bundle
+from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.desk import Current, Desk, Following, Refused, taken_up
-from skin_platform.serving.exporting import read_promotion
+from skin_platform.serving.exporting import exported_version, read_promotion
 from skin_platform.serving.metrics import observe_swap
+from skin_platform.serving.watching import Watch
 
 logger = logging.getLogger("bentoml.skin_platform")
 LOOK_SECONDS = 1.0  # a look is one readlink and a stat of each file
-Seen = tuple[tuple[str, int, int], ...]
 
 
 class Follower:
@@ -28,12 +28,12 @@ class Follower:
     """
 
     def __init__(self, desk: Desk, look_seconds: float = LOOK_SECONDS) -> None:
-        self._desk, self._look_seconds, self._export = desk, look_seconds, desk.settings.home.export
-        self._seen: Seen = ()
+        self._desk, self._look_seconds = desk, look_seconds
+        self._watch = Watch(desk.settings.home.export)
         self._retired: list[Current] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
-        desk.followed = Following(self._export)
+        desk.followed = Following(self._watch.export)
 
     def start(self) -> None:
         """Go on looking, every ``look_seconds``, until ``close``."""
@@ -50,28 +50,23 @@ class Follower:
     def look(self) -> None:
         """Take up what the export names, where that has changed since the last look; close what nobody uses any more."""
         self._close_unused()
-        folder = self._export.resolve()
-        seen = seen_of(folder)
-        if seen == self._seen:
+        look = self._watch.change()
+        if look is None:
             return
-        if not seen:
-            self._seen = seen
-            self._refuse(None, f"{self._export} names nothing any more")
-            return
-        new = self._loaded(folder)
-        if new.can_answer:
-            self._seen = seen
+        new = self._loaded(look.folder) if look.folder else None
+        if new and new.can_answer:
+            self._watch.settle(look)
             self._switch(new)
-        elif seen_of(self._export.resolve()) == seen:  # else it was replaced while it was read: the next look is at the new one
-            self._seen = seen
-            self._refuse(new, str(new.fault))
+        elif self._watch.is_still(look):  # else it was replaced while it was read: the next look is at the new one
+            self._watch.settle(look)
+            self._refuse(new)
 
     def _run(self) -> None:
         while not self._stop.wait(self._look_seconds):
             try:
                 self.look()
-            except Exception:  # whatever a broken bundle makes a runtime raise: the next one must be seen all the same
-                logger.exception("the export could not be taken up")
+            except Exception:  # of whatever kind: the next promotion must be seen all the same
+                logger.exception("the export could not be looked at")
 
     def _loaded(self, folder: Path) -> Current:
         """What ``folder`` holds; the engine that runs already where it is the same bundle, moved once more."""
@@ -86,7 +81,7 @@ class Follower:
 
     def _switch(self, new: Current) -> None:
         former = self._desk.replace(new)
-        self._desk.followed = Following(self._export, new.promotion)
+        self._desk.followed = Following(self._watch.export, new.promotion)
         if former.batcher is new.batcher:
             return
         if former.batcher is not None:
@@ -94,11 +89,12 @@ class Follower:
         observe_swap("taken_up")
         logger.info("model %s answers now (before: %s)", new.version, former.version or "none")
 
-    def _refuse(self, new: Current | None, reason: str) -> None:
-        """Tell why what is exported stays out; where nothing answers, that is the reason of the refusals, too."""
-        current = self._desk.current
-        version = new.version or _version_in(self._export) if new else None
-        self._desk.followed = Following(self._export, read_promotion(self._export), Refused(version, reason, datetime.now(UTC)))
+    def _refuse(self, new: Current | None) -> None:
+        """Tell why what is exported stays out (None: nothing is); where nothing answers, requests are told so, too."""
+        current, export = self._desk.current, self._watch.export
+        reason = str(new.fault) if new else f"{export} names nothing any more"
+        version = (new.version or exported_version(export)) if new else None
+        self._desk.followed = Following(export, read_promotion(export), Refused(version, reason, datetime.now(UTC)))
         if new and not current.can_answer:
             self._desk.replace(new)
         observe_swap("refused")
@@ -110,18 +106,3 @@ class Follower:
             former.close()
             self._retired.remove(former)
 
-
-def seen_of(folder: Path) -> Seen:
-    """Name, size and time of change of each file of an exported bundle: what changes where the bundle does; () for none."""
-    try:
-        files = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    except OSError:  # pruned while we look
-        return ()
-    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files)
-
-
-def _version_in(folder: Path) -> str | None:
-    try:
-        return str(provenance_of(folder)["model_version"])
-    except (OSError, ValueError, KeyError):
-        return None

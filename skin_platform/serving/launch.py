@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from skin_platform.serving.bundle import BENTO_NAME, provenance_of
+from skin_platform.serving.bundle import BENTO_NAME
+from skin_platform.serving.exporting import exported_version
 
 WITHOUT_BUNDLE = "skin_platform.serving.service:LesionService"
 START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
@@ -22,14 +23,6 @@ START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may tak
 
 class LaunchError(RuntimeError):
     """The service does not come up; the message ends with what it printed last."""
-
-
-def exported_version(export: Path) -> str | None:
-    """The model version whose bundle ``export`` (``runs/skin5-current``) names; None where it names none."""
-    try:
-        return str(provenance_of(export)["model_version"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def current_tag(export: Path) -> str:
@@ -58,6 +51,11 @@ def check_port_is_free(host: str, port: int) -> None:
 def serve_environment(home: Path) -> dict[str, str]:
     """The environment of the service: its store of bentos, its home, no tracking."""
     return {**os.environ, "SKIN_HOME": str(home), "BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+
+
+def pinned_environment(home: Path) -> dict[str, str]:
+    """The same for a service that answers with the bento it was started from, whoever is the champion."""
+    return {**serve_environment(home), "SKIN_FOLLOW_CHAMPION": "false"}
 
 
 def free_port(host: str, first: int, tries: int = 50) -> int:
@@ -89,10 +87,10 @@ def held_port(host: str, first: int, tries: int = 50) -> Iterator[int]:
 
 @contextlib.contextmanager
 def running_service(tag: str, home: Path, host: str, port: int) -> Iterator[str]:
-    """The base URL of a service that is ready; stopped, with all its processes, at the end."""
+    """The base URL of a service that is ready and answers with ``tag`` alone; stopped, with all its processes, at the end."""
     log = home / "serve.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(serve_command(tag, home, host, port), env=serve_environment(home), stdout=output,
+        process = subprocess.Popen(serve_command(tag, home, host, port), env=pinned_environment(home), stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
             url = f"http://{host}:{port}"

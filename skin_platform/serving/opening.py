@@ -1,52 +1,86 @@
-"""Opening: everything that works while the service runs, started in order and closed in the opposite one.
+"""Opening: the service's parts, started in order and stopped in the other.
 
-Here: the desk, its spool, keys and what drains them. Not here: what each of them does.
+Here: which bundle answers first, and what runs beside the requests: following, shadow, images kept, jobs, the spool's drain.
+Not here: the process and its routes (``serving.service``), what the desk holds (``serving.desk``).
 """
 
-from dataclasses import dataclass
+import logging
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from skin_platform.core.images import Limits
-from skin_platform.serving.desk import Current, Desk, nobody, taken_up
+from skin_platform.serving.desk import Desk, nobody, taken_up
+from skin_platform.serving.following import Follower
+from skin_platform.serving.jobs import Worker
+from skin_platform.serving.keeping import ImageKeeper
+from skin_platform.serving.shadowing import Shadow
 from skin_platform.settings import Settings
 from skin_platform.storage.draining import Drain
+from skin_platform.storage.jobs import Jobs
 from skin_platform.storage.keys import KeyRing
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool import Spool
 
+logger = logging.getLogger("bentoml.skin_platform")
 SOURCE = Path(__file__).resolve().parents[2]  # of a bento, or where the package is installed
-BUNDLE_IN_BENTO = SOURCE / "bundle"
 
 
-@dataclass
 class Opened:
-    """What runs."""
+    """A running service without its routes: ``desk`` for these, ``close`` for the end."""
 
-    desk: Desk
-    store: OnlineStore
-    drain: Drain
+    def __init__(self, desk: Desk, stack: ExitStack) -> None:
+        self.desk, self._stack = desk, stack
 
     def close(self) -> None:
-        """Answer and write what waits."""
-        self.desk.current.close()
-        self.drain.close(10)
-        if self.desk.keys is not None:
-            self.desk.keys.close()
-        self.store.dispose()
+        """Let what waits be answered and written, then give everything back."""
+        self._stack.close()
 
 
 def opened(settings: Settings) -> Opened:
-    """Start everything that ``settings`` ask for."""
+    """The parts that ``settings`` ask for, running; an engine that may not answer is a fault on the desk, no error here.
+
+    Raises ``SpoolError`` or ``OSError`` where nothing can be recorded on this machine.
+    """
+    with ExitStack() as stack:
+        limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
+        desk = Desk(nobody(), None, None, limits, settings)
+        if settings.skin_env != "demo":
+            _record(desk, settings, stack)
+        stack.callback(lambda: desk.current.close())
+        _answer_first(desk, settings, stack)
+        if desk.recorder is not None and settings.skin_shadow_rate > 0:
+            desk.shadow = stack.enter_context(closing(Shadow(settings, desk.recorder)))
+        if desk.recorder is not None and settings.skin_keep_images:
+            desk.keeper = stack.enter_context(closing(ImageKeeper(settings.home.served_images)))
+        if desk.jobs is not None:
+            stack.enter_context(closing(Worker(desk, desk.jobs)))
+        if desk.current.fault:
+            logger.error("not ready: %s", desk.current.fault)
+        else:
+            logger.info("ready: model %s", desk.current.version)
+        return Opened(desk, stack.pop_all())
+
+
+def _record(desk: Desk, settings: Settings, stack: ExitStack) -> None:
+    """The spool, and what takes from it to the online database; the keys, which are there, too."""
     store = OnlineStore(settings.online_url)
-    spool = Spool(settings.home.root / "served" / "spool.db")
-    keys = KeyRing(store, settings.api_key.get_secret_value())
-    limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
-    desk = Desk(_found(settings), spool, keys, limits, settings)
-    return Opened(desk, store, Drain(spool, store))
+    stack.callback(store.dispose)
+    spool = stack.enter_context(closing(Spool(settings.home.spool, settings.skin_spool_bytes)))
+    desk.drain = stack.enter_context(closing(Drain(spool, store)))
+    desk.recorder, desk.store, desk.jobs = spool, store, Jobs(spool)
+    desk.keys = stack.enter_context(closing(KeyRing(
+        store, settings.api_key.get_secret_value(), settings.home.keys, settings.skin_rate_per_minute)))
 
 
-def _found(settings: Settings) -> Current:
-    """What answers at the start: the bundle that was configured, or the bento's own; installed code alone has none."""
-    if settings.skin_bundle is None and not (SOURCE.parent / "bento.yaml").is_file():
-        return nobody()
-    return taken_up(settings.skin_bundle or BUNDLE_IN_BENTO, settings)
+def _answer_first(desk: Desk, settings: Settings, stack: ExitStack) -> None:
+    """Let answer what was configured; else what is exported, and whatever is from now on; else the bento's own bundle."""
+    if settings.skin_bundle is not None:
+        desk.replace(taken_up(settings.skin_bundle, settings))
+        return
+    follower = stack.enter_context(closing(Follower(desk))) if settings.skin_follow_champion else None
+    if follower:
+        follower.look()
+    if not desk.current.can_answer and (SOURCE.parent / "bento.yaml").is_file():
+        desk.replace(taken_up(SOURCE / "bundle", settings))
+    if follower:
+        follower.start()

@@ -15,8 +15,7 @@ from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champ
 from skin_platform.serving.bento_store import PackingError, bento_folder
 from skin_platform.serving.bundle import BundleError, read_bundle
 from skin_platform.serving.engine import Engine
-from skin_platform.serving.exporting import PROMOTION, read_promotion
-from skin_platform.serving.launch import exported_version
+from skin_platform.serving.exporting import PROMOTION, exported_version, read_promotion
 from skin_platform.serving.packing import packed_bundle
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores
