@@ -15,12 +15,11 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from skin_platform.dataset_config import DatasetConfig, SettingsError, faults, read_dataset_config
+from skin_platform.environments import demo_fault, is_weak, prod_fault
 
-SHORT_KEY = 12  # characters
 WEAK_KEY = ("SKIN_PSEUDONYM_KEY is a well-known or short one: whoever tries ids with it learns whose images these are. Set one "
             "of your own before real deliveries come, since another key breaks the link to older rows")
 NO_KEY = "SKIN_PSEUDONYM_KEY is empty: set a key, or leave the variable out (then the well-known default holds)"
-WEAK_SECRETS = {"", "admin123", "minioadmin", "not-a-secret"}
 
 
 class Settings(BaseSettings):
@@ -54,7 +53,7 @@ class Settings(BaseSettings):
     skin_engine: Literal["openvino", "onnxruntime"] = Field("openvino", description="What computes; onnxruntime for GPUs")
     skin_precision: Literal["f32", "bf16", "f16"] = Field("f32", description="In which precision; f32 answers as evaluated")
     skin_follow_champion: bool = Field(True, description="A running service takes up the new champion; false: it never does")
-    skin_shadow_rate: float = Field(0.1, ge=0, le=1, description="Share of the images that the challenger answers, too; 0: none")
+    skin_shadow_rate: float = Field(0.1, ge=0, le=1, description="Share of images that the challenger answers, too; 0: none")
     skin_keep_images: bool = Field(False, description="Keep the images that were asked about (cleaned), for `skin replay`")
     database_url: str | None = Field(None, description="Online store (SQLAlchemy URL); empty: SQLite under SKIN_HOME")
 
@@ -74,21 +73,24 @@ class Settings(BaseSettings):
     retry_delay_seconds: float = Field(1.0, ge=0, description="Seconds before a retry")
 
     @model_validator(mode="after")
-    def _refuse_weak_secrets_in_prod(self) -> "Settings":
-        secrets = {"SKIN_PSEUDONYM_KEY": self.skin_pseudonym_key, "API_KEY": self.api_key,
-                   "STREAMLIT_PASSWORD": self.streamlit_password}
-        if self.s3_endpoint:
-            secrets["S3_SECRET_KEY"] = self.s3_secret_key
-        weak = [name for name, secret in secrets.items() if secret.get_secret_value() in WEAK_SECRETS]
-        if self.skin_env == "prod" and weak:
-            raise ValueError(f"SKIN_ENV is prod, but {', '.join(weak)} is empty or a well-known default: set it")
+    def _suit_the_environment(self) -> "Settings":
+        fault = None
+        if self.skin_env == "prod":
+            secrets = {"SKIN_PSEUDONYM_KEY": self.skin_pseudonym_key, "API_KEY": self.api_key,
+                       "STREAMLIT_PASSWORD": self.streamlit_password,
+                       **({"S3_SECRET_KEY": self.s3_secret_key} if self.s3_endpoint else {})}
+            fault = prod_fault({name: secret.get_secret_value() for name, secret in secrets.items()}, self.database_url)
+        elif self.skin_env == "demo":
+            fault = demo_fault({"API_KEY": bool(self.api_key.get_secret_value()), "DATABASE_URL": self.database_url is not None,
+                                "SKIN_KEEP_IMAGES": self.skin_keep_images})
+        if fault:
+            raise ValueError(fault)
         return self
 
     @property
     def has_weak_pseudonym_key(self) -> bool:
         """Whether real patients' pseudonyms could be undone by trying keys: a well-known or short one, outside a demo."""
-        key = self.skin_pseudonym_key.get_secret_value()
-        return self.skin_env != "demo" and (key in WEAK_SECRETS or len(key) < SHORT_KEY)
+        return self.skin_env != "demo" and is_weak(self.skin_pseudonym_key.get_secret_value())
 
     @cached_property
     def home(self) -> "Home":

@@ -36,6 +36,40 @@ def test_prod_refuses_weak_secrets_by_name(monkeypatch):
     assert load_settings().skin_env == "prod"
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("API_KEY", ""), ("API_KEY", "ChangeMe"), ("API_KEY", "short-one"), ("STREAMLIT_PASSWORD", "admin123"),
+    ("DATABASE_URL", "postgresql+psycopg://skin:postgres@db/skin")])
+def test_prod_refuses_one_weak_secret_by_its_name_alone(monkeypatch, name, value):
+    for known in ("SKIN_PSEUDONYM_KEY", "API_KEY", "STREAMLIT_PASSWORD"):
+        monkeypatch.setenv(known, f"{known}-of-our-own")
+    monkeypatch.setenv("SKIN_ENV", "prod")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as error:
+        load_settings()
+    others = {"SKIN_PSEUDONYM_KEY", "API_KEY", "STREAMLIT_PASSWORD", "DATABASE_URL"} - {name}
+    assert not any(other in str(error.value) for other in others)
+    assert not value or value not in str(error.value)
+
+
+def test_prod_takes_a_database_without_a_password_and_one_with_its_own(monkeypatch):
+    for known in ("SKIN_PSEUDONYM_KEY", "API_KEY", "STREAMLIT_PASSWORD"):
+        monkeypatch.setenv(known, f"{known}-of-our-own")
+    monkeypatch.setenv("SKIN_ENV", "prod")
+    for url in ("postgresql+psycopg:///skin", "postgresql+psycopg://skin:dQ8v%40w@db/skin", "sqlite:////srv/online.db"):
+        assert load_settings(database_url=url).database_url == url
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("API_KEY", "a-key"), ("DATABASE_URL", "sqlite:///x.db"), ("SKIN_KEEP_IMAGES", "1")])
+def test_a_demo_refuses_what_would_have_no_effect_in_it(monkeypatch, name, value):
+    monkeypatch.setenv("SKIN_ENV", "demo")
+    assert load_settings().skin_env == "demo"
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"SKIN_ENV is demo.*{name} is set: leave it out") as error:
+        load_settings()
+    assert value not in str(error.value).replace(name, "")
+
+
 def test_secrets_do_not_show_in_the_settings(monkeypatch):
     monkeypatch.setenv("S3_SECRET_KEY", "hush-hush")
     assert "hush-hush" not in repr(load_settings())

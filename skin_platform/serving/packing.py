@@ -20,9 +20,9 @@ from skin_platform.serving.bento_store import PackingError, bento_folder, place_
 from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write_bundle
 
 PACKAGE = Path(skin_platform.__file__).parent
-SERVING_CODE = ("__init__.py", "settings.py", "dataset_config.py", "dataset_entries.py", "entry_names.py", "gates_config.py",
-                "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py", "storage/jobs.py",
-                "storage/draining.py", "storage/keys.py", "storage/private_files.py")
+SERVING_CODE = ("__init__.py", "settings.py", "environments.py", "dataset_config.py", "dataset_entries.py", "entry_names.py",
+                "gates_config.py", "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py",
+                "storage/jobs.py", "storage/draining.py", "storage/keys.py", "storage/private_files.py")
 REQUIREMENTS = ("bentoml", "fastapi", "python-multipart", "numpy", "pillow", "onnxruntime", "sqlalchemy", "pydantic",
                 "pydantic-settings", "pyyaml")
 BUILD_SECONDS = 300  # takes about five; a loaded machine may take ten times that
