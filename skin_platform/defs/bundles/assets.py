@@ -56,7 +56,8 @@ def export(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Mate
         return dg.MaterializeResult(metadata={"champion": "nothing has been promoted yet: `skin models promote`"})
     context.log.info("%s names model version %s", current, version)
     return dg.MaterializeResult(metadata={
-        "champion": version, "challenger": challenger or "none", "promotion": promotion.kind, "by": promotion.by, "why": promotion.why, "since": promotion.at,
+        "champion": version, "challenger": challenger or "none", "promotion": promotion.kind, "by": promotion.by,
+        "why": promotion.why, "since": promotion.at,
         "path": dg.MetadataValue.path(str(current)), "serve": dg.MetadataValue.text("make serve"),
         "files": ", ".join(sorted(path.name for path in current.iterdir())),
     })
