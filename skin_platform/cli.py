@@ -21,6 +21,7 @@ from skin_platform.commands import (
     predict,
     quarantine,
     rebuild,
+    replay,
     review,
     serve,
     verify,
@@ -115,6 +116,7 @@ def trace(
 
 app.command()(predict.predict)
 app.command()(serve.serve)
+app.command()(replay.replay)
 app.command()(ingest.ingest)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(conflicts.conflicts)

@@ -14,7 +14,7 @@ from skin_platform.serving.desk import Desk
 from skin_platform.serving.errors import RouteError
 from skin_platform.serving.predicting import concluded, predicted
 from skin_platform.serving.predictions import Asking
-from skin_platform.storage.spool import SpoolError
+from skin_platform.storage.spool_file import SpoolError
 
 if TYPE_CHECKING:
     from skin_platform.storage.jobs import Claimed, Jobs

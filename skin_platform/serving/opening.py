@@ -67,7 +67,7 @@ def _record(desk: Desk, settings: Settings, stack: ExitStack) -> None:
     stack.callback(store.dispose)
     spool = stack.enter_context(closing(Spool(settings.home.spool, settings.skin_spool_bytes)))
     desk.drain = stack.enter_context(closing(Drain(spool, store)))
-    desk.recorder, desk.store, desk.jobs = spool, store, Jobs(spool)
+    desk.recorder, desk.store, desk.jobs = spool, store, stack.enter_context(closing(Jobs(spool)))
     desk.keys = stack.enter_context(closing(KeyRing(
         store, settings.api_key.get_secret_value(), settings.home.keys, settings.skin_rate_per_minute)))
 

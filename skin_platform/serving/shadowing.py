@@ -25,7 +25,7 @@ from skin_platform.serving.intake import Taken
 from skin_platform.serving.metrics import observe_shadow
 from skin_platform.serving.watching import Watch
 from skin_platform.settings import Settings
-from skin_platform.storage.spool import SpoolError
+from skin_platform.storage.spool_file import SpoolError
 
 if TYPE_CHECKING:
     from skin_platform.storage.spool import Spool
