@@ -25,22 +25,6 @@ RAW = {"image/jpeg", "image/png", "application/octet-stream"}
 FORM = "multipart/form-data"
 
 
-@dataclass
-class _Part:
-    """A file of a form: the header that comes in now, and what is known of the part."""
-
-    header: bytearray = field(default_factory=bytearray)
-    value: bytearray = field(default_factory=bytearray)
-    disposition: bytes = b""
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def name(self) -> str:
-        """The field's name."""
-        options = parse_options_header(self.disposition)[1]
-        return options.get(b"name", b"").decode("utf-8", "replace")
-
-
 async def read_image(request: Request, max_bytes: int) -> bytes:
     """The image that is the body, or the form's file ``image``. Raises ``RouteError``."""
     kind, boundary = content_type(request)
@@ -98,40 +82,16 @@ async def read_form(request: Request, boundary: bytes, max_bytes: int) -> list[t
     """The fields of a form with their names, in order."""
     if not boundary:
         raise RouteError("invalid_request", "the Content-Type multipart/form-data names no boundary")
-    parts: list[_Part] = []
-    parser = MultipartParser(boundary, _callbacks(parts))
+    form = _Form()
+    parser = MultipartParser(boundary, form.callbacks())
     try:
         await _receive(request, max_bytes, parser.write)
         parser.finalize()
     except FormParserError as error:
         raise RouteError("invalid_request", f"the form cannot be read: {error}") from None
-    return [(part.name, bytes(part.data)) for part in parts]
-
-
-def _callbacks(parts: list[_Part]) -> dict[str, Any]:
-    def header_field(data: bytes, start: int, end: int) -> None:
-        parts[-1].header += data[start:end]
-
-    def header_value(data: bytes, start: int, end: int) -> None:
-        parts[-1].value += data[start:end]
-
-    def header_end() -> None:
-        part = parts[-1]
-        if part.header.lower() == b"content-disposition":
-            part.disposition = bytes(part.value)
-        part.header.clear()
-        part.value.clear()
-
-    def part_data(data: bytes, start: int, end: int) -> None:
-        parts[-1].data += memoryview(data)[start:end]
-
-    def part_begin() -> None:
-        if len(parts) == MAX_PARTS:
-            raise RouteError("too_many_images", f"the form has more than {MAX_PARTS} fields")
-        parts.append(_Part())
-
-    return {"on_part_begin": part_begin, "on_part_data": part_data, "on_header_field": header_field,
-            "on_header_value": header_value, "on_header_end": header_end}
+    if not form.is_whole:
+        raise RouteError("invalid_request", "the form ends before its last boundary")
+    return [(part.name, bytes(part.data)) for part in form.parts]
 
 
 async def _receive(request: Request, max_bytes: int, consume: Callable[[bytes], object]) -> None:
@@ -150,3 +110,55 @@ async def _receive(request: Request, max_bytes: int, consume: Callable[[bytes], 
     except TimeoutError:
         raise RouteError("request_timeout", f"the body did not arrive within {BODY_SECONDS:g} s", {"Connection": "close"}) \
             from None
+
+
+@dataclass
+class _Part:
+    """A field of a form: the header that comes in now, and what is known of the field."""
+
+    header: bytearray = field(default_factory=bytearray)
+    value: bytearray = field(default_factory=bytearray)
+    disposition: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def name(self) -> str:
+        """The field's name."""
+        return parse_options_header(self.disposition)[1].get(b"name", b"").decode("utf-8", "replace")
+
+
+class _Form:
+    """A form while it comes in."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.is_whole = False
+
+    def callbacks(self) -> Any:
+        """What the parser calls; ``data[start:end]`` is a piece of what the name says."""
+        return {"on_part_begin": self._begin, "on_part_data": self._data, "on_header_field": self._field,
+                "on_header_value": self._value, "on_header_end": self._header, "on_end": self._end}
+
+    def _begin(self) -> None:
+        if len(self.parts) == MAX_PARTS:
+            raise RouteError("too_many_images", f"the form has more than {MAX_PARTS} fields")
+        self.parts.append(_Part())
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].data += memoryview(data)[start:end]
+
+    def _field(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].header += data[start:end]
+
+    def _value(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].value += data[start:end]
+
+    def _header(self) -> None:
+        part = self.parts[-1]
+        if part.header.lower() == b"content-disposition":
+            part.disposition = bytes(part.value)
+        part.header.clear()
+        part.value.clear()
+
+    def _end(self) -> None:
+        self.is_whole = True

@@ -21,7 +21,7 @@ from skin_platform.serving.errors import CODES, RouteError
 from skin_platform.serving.intake import Taken, take
 from skin_platform.serving.metrics import observe_answer
 from skin_platform.serving.predictions import Asking, Timing, answer_of, answered_row, refused_row
-from skin_platform.storage.spool import SpoolError
+from skin_platform.storage.spool_file import SpoolError
 
 DECODERS = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decoder")  # more would only add memory: 150 MB a large image
 

@@ -20,7 +20,7 @@ from skin_platform.serving.ids import is_id
 from skin_platform.serving.predicting import DECODERS, answering, refusal_error, taken_in
 from skin_platform.serving.requests import top_k_of
 from skin_platform.storage.jobs import Job, Jobs, JobsFullError
-from skin_platform.storage.spool import SpoolError
+from skin_platform.storage.spool_file import SpoolError
 
 NOT_IN_DEMO = "a demo keeps nothing, so nothing can be fetched later: ask /predict"
 
