@@ -19,7 +19,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from skin_platform.defs.burying import bury_killed_runs, walking
 from skin_platform.defs.interrupts import Interrupts, Terminated
 from skin_platform.defs.listening import Listener, Told, Walked
-from skin_platform.defs.partitions import BATCHES
+from skin_platform.defs.partitions import add_batches
 from skin_platform.defs.places import patient_claims
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the instance keeps the log; the caller tells
@@ -62,7 +62,7 @@ def walk_batches(
     definitions: dg.Definitions, instance: dg.DagsterInstance, batch_ids: Sequence[str], tell: Callable[[Told], None]
 ) -> Walked:
     """Run ``ingest_batch`` for each batch; every refused batch is told, and raised once all had their turn."""
-    instance.add_dynamic_partitions(str(BATCHES.name), list(batch_ids))
+    add_batches(instance, batch_ids)
     walked = Walked()
     refused: dict[str, str] = {}
     for batch_id in batch_ids:

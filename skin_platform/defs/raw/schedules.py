@@ -3,7 +3,7 @@
 import dagster as dg
 
 from skin_platform.defs.burying import bury_killed_runs
-from skin_platform.defs.partitions import BATCHES
+from skin_platform.defs.partitions import add_batches
 from skin_platform.defs.raw.jobs import ingest_batch
 from skin_platform.defs.raw.requests import requests_for
 from skin_platform.defs.resources import StoresResource
@@ -26,5 +26,5 @@ def daily_landing(context: dg.ScheduleEvaluationContext, stores: StoresResource)
     if not found.requests:
         return dg.SkipReason("nothing new and settled has landed"
                              + (f"; {found.given_up} batch(es) failed too often, see their runs" if found.given_up else ""))
-    context.instance.add_dynamic_partitions(str(BATCHES.name), [str(request.partition_key) for request in found.requests])
+    add_batches(context.instance, [str(request.partition_key) for request in found.requests])
     return found.requests
