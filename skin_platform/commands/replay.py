@@ -32,7 +32,7 @@ def replay(
     from skin_platform.storage.stores import Stores
 
     settings = settings_of(home)
-    stores, online = Stores(settings), OnlineStore(settings.online_url)
+    online = OnlineStore(settings.online_url)
     try:
         rows = online.predictions(last, only_kept=True)
     except SQLAlchemyError as error:
@@ -41,6 +41,7 @@ def replay(
         online.dispose()
     if not rows:
         raise ValueError("there is no prediction whose image was kept: set SKIN_KEEP_IMAGES=true, and serve for a while")
+    stores = Stores(settings)
     tag = ensure_bundle(named(stores.versions, version), stores).tag
     found = replayed(rows, bento_folder(tag, settings.home.bentoml) / "src" / "bundle", settings)
     if as_json:
