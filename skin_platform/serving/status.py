@@ -12,10 +12,10 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
-from skin_platform.serving.bundle import Provenance
-from skin_platform.serving.desk import Desk, desk_of
+from skin_platform.serving.desk import Current, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
-from skin_platform.serving.metrics import exposition, state_of
+from skin_platform.serving.exposition import exposition, state_of
+from skin_platform.storage.spool import Spool
 
 EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -24,10 +24,15 @@ async def health(request: Request) -> Response:
     """Whether the service runs and may be asked."""
     desk = desk_of(request)
     current = desk.current
+    waiting = await run_in_threadpool(_depth, desk.recorder) if desk.recorder else None
     return json_answer({
         "status": "ok" if current.can_answer else "not ready", "reason": current.fault, "model_version": current.version,
         "keys_are_asked": desk.keys is not None and not desk.keys.is_open,
-        "predictions_to_store": desk.recorder.depth if desk.recorder else None})
+        "predictions_to_store": waiting})
+
+
+def _depth(spool: Spool) -> int:
+    return spool.depth
 
 
 async def livez(request: Request) -> Response:
@@ -52,32 +57,34 @@ async def metrics(request: Request) -> Response:
 async def model_status(request: Request) -> Response:
     """Which model answers, how it came to that, how good and how old it is, and what it was trained on."""
     desk = desk_of(request)
-    current = desk.current
-    ready = {"ready": current.can_answer, "reason": current.fault, "drift": "not measured"}
+    current, followed = desk.current, desk.followed
+    champion = followed.promotion.version if followed and followed.promotion else None
+    return json_answer({
+        "ready": current.can_answer, "reason": current.fault, "model_version": current.version,
+        "since": current.since.isoformat(timespec="seconds"), **_told(current),
+        "promotion": _promotion(current), "superseded_by": champion if champion != current.version else None,
+        "refused": followed.refused.told() if followed and followed.refused else None,
+        "shadow": desk.shadow.told() if desk.shadow else None, "drift": "not measured"})
+
+
+def _told(current: Current) -> dict[str, Any]:
     if current.engine is None:
-        return json_answer({"model_version": None, "bundle": None, "promotion": None, **ready})
-    bundle = current.engine.bundle
-    return json_answer({**_told(bundle.provenance), "labels": list(bundle.labels), **_promotion(desk), **ready})
-
-
-def _told(provenance: Provenance) -> dict[str, Any]:
+        return {}
+    bundle, provenance = current.engine.bundle, current.engine.bundle.provenance
     age = datetime.now(UTC) - datetime.fromisoformat(provenance.created_at)
     return {
-        "model_version": provenance.model_version, "bundle": provenance.tag, "created_at": provenance.created_at,
-        "age_days": round(age.total_seconds() / 86400, 3),
+        "bundle": provenance.tag, "engine": current.engine.name, "created_at": provenance.created_at,
+        "age_days": round(age.total_seconds() / 86400, 3), "labels": list(bundle.labels),
         "metrics": {"accuracy": provenance.accuracy, "macro_f1": provenance.macro_f1},
-        "dataset_digest": provenance.dataset_digest, "dataset_images": provenance.dataset_images,
-        "checkpoint_sha256": provenance.checkpoint_sha256, "code_version": provenance.code_version}
+        "coverage": bundle.calibration.coverage, "dataset_digest": provenance.dataset_digest,
+        "dataset_images": provenance.dataset_images, "checkpoint_sha256": provenance.checkpoint_sha256,
+        "code_version": provenance.code_version}
 
 
-def _promotion(desk: Desk) -> dict[str, Any]:
-    """How the version that answers was promoted, as exported; ``superseded_by`` names the champion where that is another."""
-    current, followed = desk.current, desk.followed
-    told = None
-    if current.promotion is not None:
-        told = asdict(current.promotion)
-        told.pop("version")
-    champion = followed.promotion.version if followed and followed.promotion else None
-    refused = followed.refused if followed else None
-    return {"promotion": told, "superseded_by": champion if champion != current.version else None,
-            "refused": {**asdict(refused), "since": refused.since.isoformat()} if refused else None}
+def _promotion(current: Current) -> dict[str, Any] | None:
+    """How the version that answers came to be served; None where nobody promoted it."""
+    if current.promotion is None:
+        return None
+    told = asdict(current.promotion)
+    told.pop("version")
+    return told

@@ -8,7 +8,7 @@ Here: how is counted. Not here: what is counted (``serving.metrics``).
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -17,11 +17,14 @@ Labels = tuple[str, ...]
 
 
 class Counter:
-    """Only ever goes up; one number for each combination of label values. Safe in threads."""
+    """Only ever goes up; one number for each combination of label values. Safe in threads.
 
-    def __init__(self, name: str, about: str, labels: Labels = ()) -> None:
+    ``known`` combinations begin at 0: Prometheus does not see the first step of a number that appears with it.
+    """
+
+    def __init__(self, name: str, about: str, labels: Labels = (), known: Iterable[Labels] = ()) -> None:
         self.name, self.about, self.labels = name, about, labels
-        self._counts: dict[Labels, float] = {} if labels else {(): 0.0}
+        self._counts: dict[Labels, float] = dict.fromkeys(known if labels else [()], 0.0)
         self._lock = Lock()
 
     def add(self, *values: str, amount: float = 1.0) -> None:
