@@ -22,9 +22,11 @@ from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write
 PACKAGE = Path(skin_platform.__file__).parent
 SERVING_CODE = ("__init__.py", "settings.py", "environments.py", "dataset_config.py", "dataset_entries.py", "entry_names.py",
                 "gates_config.py", "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py",
-                "storage/jobs.py", "storage/draining.py", "storage/keys.py", "storage/private_files.py")
-REQUIREMENTS = ("bentoml", "fastapi", "python-multipart", "numpy", "pillow", "onnxruntime", "sqlalchemy", "pydantic",
-                "pydantic-settings", "pyyaml")
+                "storage/spool_file.py", "storage/spool_opening.py", "storage/jobs.py", "storage/workers.py",
+                "storage/draining.py", "storage/keys.py", "storage/key_mirror.py", "storage/private_files.py")
+REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "limits", "numpy", "onnxruntime", "openvino", "pillow",
+                "prometheus-client", "psycopg", "psycopg-binary", "pydantic", "pydantic-settings", "python-dotenv",
+                "python-multipart", "pyyaml", "sqlalchemy", "starlette", "structlog", "uvloop")
 BUILD_SECONDS = 300  # takes about five; a loaded machine may take ten times that
 
 
