@@ -15,7 +15,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from skin_platform.serving.desk import Desk, desk_of
-from skin_platform.serving.errors import RouteError
+from skin_platform.serving.errors import CODES, RouteError
 from skin_platform.serving.front import asked_of
 
 Scope = Literal["predict", "feedback", "operate"]
@@ -45,6 +45,8 @@ def admit(request: Request, scope: Scope) -> None:
         return
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     key = desk.keys.find(token.strip()) if kind.lower() == "bearer" and token else None
+    if key is None and desk.keys.fault is not None:
+        raise RouteError("keys_unknown", CODES["keys_unknown"].meaning)
     if key is None:
         raise RouteError("unauthorized", "send the header 'Authorization: Bearer <key>' with a key that is known"
                          if not token else "the key is not known, or was revoked")
@@ -58,9 +60,9 @@ def admit(request: Request, scope: Scope) -> None:
 def spend(request: Request, desk: Desk, cost: int) -> None:
     """Take ``cost`` from the rate of the request's key; raises ``RouteError`` where it is used up."""
     key = asked_of(request).key
-    if key is None or cost == 0:
+    if key is None or desk.keys is None or cost == 0:
         return
-    rate = key.rate_per_minute or desk.settings.skin_rate_per_minute
+    rate = desk.keys.rate_of(key.name)
     if rate:
         rates: Rates = request.app.state.rates
         rates.take(key.name, rate, cost)

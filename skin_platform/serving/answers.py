@@ -4,7 +4,7 @@ Here: the fields of each answer with their meaning and an example. Not here: the
 ``serving.status``; a test holds them against these), the routes' descriptions (``serving.describing``).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -142,3 +142,55 @@ class Ready(Answer):
 
     status: Literal["ready"]
     model_version: str
+
+
+class Metrics(Answer):
+    """How good the version was on its evaluation's split."""
+
+    accuracy: float = Field(examples=[0.81])
+    macro_f1: float = Field(examples=[0.74])
+
+
+class Promotion(Answer):
+    """How the version came to be served."""
+
+    kind: str = Field(examples=["promoted"])
+    by: str = Field(examples=["Dr. Muster"])
+    why: str
+    at: str = Field(examples=["2026-05-01T12:00:00+00:00"])
+    number: int
+    floor: float | None = Field(description="The accuracy that the gates asked for then")
+    forced: bool
+
+
+class RefusedVersion(Answer):
+    """A version that was to take over and stays out."""
+
+    version: str | None
+    reason: str
+    since: str
+
+
+class ModelStatus(Answer):
+    """Which model answers, how it came to that, how good and how old it is, and what it was trained on."""
+
+    ready: bool
+    reason: str | None = Field(description="Why it may not answer")
+    model_version: str | None = Field(examples=["v20260501_120000"])
+    since: str = Field(description="When it was taken up")
+    bundle: str | None = Field(None, examples=["lesion_classifier:v20260501_120000"])
+    engine: str | None = Field(None, examples=["openvino f32"])
+    created_at: str | None = None
+    age_days: float | None = None
+    labels: list[str] = Field([], examples=[["melanoma", "naevus"]])
+    metrics: Metrics | None = None
+    coverage: float | None = Field(None, description="Of its prediction sets", examples=[0.9])
+    dataset_digest: str | None = Field(None, examples=[DIGEST])
+    dataset_images: dict[str, int] | None = Field(None, examples=[{"train": 700, "val": 150, "test": 150}])
+    checkpoint_sha256: str | None = Field(None, examples=[DIGEST])
+    code_version: str | None = None
+    promotion: Promotion | None = Field(None, description="Null where nobody promoted it")
+    superseded_by: str | None = Field(None, description="The champion, where that is another version")
+    refused: RefusedVersion | None = Field(None, description="The version that was to take over and stays out, with the reason")
+    shadow: dict[str, Any] | None = Field(None, description="The challenger that answers beside, if any")
+    drift: Literal["not measured"]

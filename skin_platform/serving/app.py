@@ -35,6 +35,7 @@ from skin_platform.serving.routes import predict, predict_batch
 from skin_platform.serving.status import health, livez, metrics, model_status, readyz
 from skin_platform.serving.submitting import fetch, submit
 from skin_platform.serving.tracing import add_routes
+from skin_platform.storage.spool_file import SpoolError
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -58,6 +59,7 @@ def build_app(env: str = "dev") -> FastAPI:
     app.add_middleware(Front)
     app.add_exception_handler(RouteError, _answer)
     app.add_exception_handler(HTTPException, _answer_framework)
+    app.add_exception_handler(SpoolError, _answer_spool)
     _add_predictions(app)
     _add_status(app)
     add_routes(app, [Depends(operators)])
@@ -89,7 +91,7 @@ def _add_predictions(app: FastAPI) -> None:
 
 def _add_status(app: FastAPI) -> None:
     _add(app, "GET", "/health", health, **described(answers.Health, ()))
-    _add(app, "GET", "/model-status", model_status, **described(None, ()))
+    _add(app, "GET", "/model-status", model_status, **described(answers.ModelStatus, ()))
     _add(app, "GET", "/readyz", readyz, **described(answers.Ready, READY))
     for path in ("/livez", "/healthz"):
         _add(app, "GET", path, livez, **described(answers.Alive, ()))
@@ -111,3 +113,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return await _answer(request, route_error(error))
+
+
+async def _answer_spool(request: Request, error: Exception) -> Response:
+    return await _answer(request, RouteError("spool_full", str(error)))

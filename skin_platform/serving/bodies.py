@@ -71,7 +71,7 @@ async def read_json(request: Request) -> dict[str, Any]:
     body = await read_body(request, JSON_BYTES)
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RouteError("invalid_request", f"the body is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise RouteError("invalid_request", "the body must be a JSON object")

@@ -23,7 +23,7 @@ from skin_platform.serving.requests import TOP_K, TOP_K_MAX
 
 SWAGGER = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"  # BentoML brings it; FastAPI's is a CDN's
 ALWAYS = ("method_not_allowed", "internal")
-KEYED = ("unauthorized", "forbidden", "rate_limited")
+KEYED = ("unauthorized", "forbidden", "rate_limited", "keys_unknown")
 READY = ("not_ready", "no_champion")
 BODY = ("too_large", "unsupported_media_type", "invalid_request", "request_timeout")
 IMAGE = ("empty", "too_small", "corrupt", "not_an_image", "wrong_format", "overloaded", "spool_full")

@@ -36,6 +36,7 @@ CODES = {
     "too_many_images": Code(413, "More images in one request than are taken."),
     "unauthorized": Code(401, "No key was sent, or one that is not known or was revoked."),
     "forbidden": Code(403, "The key lacks the scope that the message names."),
+    "keys_unknown": Code(503, "The database of the keys cannot be read since the service started; ask again later."),
     "rate_limited": Code(429, "The key's rate is used up; ask again after Retry-After seconds."),
     "not_found": Code(404, "There is no such page; the description at /docs lists all."),
     "unknown_prediction": Code(404, "No prediction of this id was recorded."),

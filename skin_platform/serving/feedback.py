@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from skin_platform.serving.bodies import read_json
 from skin_platform.serving.desk import Desk, desk_of
@@ -23,6 +22,7 @@ from skin_platform.serving.errors import RouteError, json_answer
 from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import ID_PATTERN
 from skin_platform.serving.predicting import record
+from skin_platform.storage.online.reaching import OnlineStoreError
 
 LOOK_SECONDS = 2.0  # for the database to find a prediction; one that is down or slow must not hold up what a person says
 EXAMPLE = {"prediction_id": "6f1c3f0a-8a53-4f0c-9a5e-3f1d0f0a7c11", "correct_label": "melanoma", "given_by": "Dr. Muster",
@@ -90,7 +90,7 @@ async def _labels_of(desk: Desk, prediction_id: str) -> Collection[str]:
         if found is None and desk.store is not None:
             reading = asyncio.get_running_loop().run_in_executor(READERS, desk.store.prediction, prediction_id)
             found = await asyncio.wait_for(reading, LOOK_SECONDS)
-    except (SQLAlchemyError, TimeoutError):
+    except (OnlineStoreError, TimeoutError):
         engine = desk.current.engine
         return engine.bundle.labels if engine else ()
     if found is None or found["probabilities"] is None:

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from skin_platform.core.images import Refusal
@@ -20,7 +21,6 @@ from skin_platform.serving.ids import is_id
 from skin_platform.serving.predicting import DECODERS, answering, refusal_error, taken_in
 from skin_platform.serving.requests import top_k_of
 from skin_platform.storage.jobs import Job, Jobs, JobsFullError
-from skin_platform.storage.spool_file import SpoolError
 
 NOT_IN_DEMO = "a demo keeps nothing, so nothing can be fetched later: ask /predict"
 
@@ -42,8 +42,6 @@ async def submit(request: Request) -> Response:
         await asyncio.get_running_loop().run_in_executor(DECODERS, jobs.submit, job_id, taken.cleaned, options)
     except JobsFullError as error:
         raise RouteError("overloaded", str(error)) from None
-    except SpoolError as error:
-        raise RouteError("spool_full", str(error)) from error
     path = f"/predict/async/{job_id}"
     return json_answer({"job_id": job_id, "status": "waiting", "status_url": path, "request_id": asked.request_id}, 202,
                        {"Location": path})
@@ -52,7 +50,7 @@ async def submit(request: Request) -> Response:
 async def fetch(request: Request) -> Response:
     """How far a submitted image is, and its prediction or error once it is done."""
     jobs, job_id = _jobs(desk_of(request)), request.path_params["job_id"]
-    job = jobs.job(job_id) if is_id(job_id) else None
+    job = await run_in_threadpool(jobs.job, job_id) if is_id(job_id) else None
     if job is None:
         raise RouteError("unknown_job", "there is no job of this id")
     return json_answer({**_told(job), "request_id": asked_of(request).request_id})
