@@ -14,9 +14,11 @@ from skin_platform import ending
 from skin_platform.commands import (
     catalogue,
     conflicts,
+    database,
     datasets,
     generate,
     ingest,
+    keys,
     models,
     predict,
     quarantine,
@@ -128,3 +130,5 @@ app.command()(verify.verify)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(review.app, name="review")
+app.add_typer(keys.app, name="keys")
+app.add_typer(database.app, name="database")

@@ -1,32 +1,38 @@
-"""Jobs: asynchronous predictions, submitted by one process and finished by it or by the next (in the spool's file).
+"""Jobs: asynchronous predictions, submitted to one process and finished by it or by the next (in the spool's file).
 
-Here: submitted, claimed, finished; a job that a dead process had claimed is claimed again. Not here: rows that wait for the
-online database (``storage.spool``), who works on jobs (``serving.jobs``).
+Here: submitted, claimed, finished; a job whose process died is claimed again. Not here: rows that wait for the online database
+(``storage.spool``), who works on jobs (``serving.jobs``).
 """
 
 import json
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from skin_platform.storage.spool import Spool, SpoolError
+from skin_platform.storage.spool import ID_OF, Spool, as_text
+from skin_platform.storage.spool_file import SpoolFullError
+from skin_platform.storage.workers import Worker, bury, is_alive
 
 State = Literal["waiting", "running", "done", "failed"]
+WAITING_MAX = 1000
+FINISHED_MAX = 10_000  # the results of older jobs are forgotten; by number, since a clock may jump
+FORGET_EVERY = 100  # finished jobs
 
 
-class JobsFullError(SpoolError):
-    """As many jobs wait as may."""
+class JobsFullError(SpoolFullError):
+    """As many jobs wait as may, or their images take as much as they may."""
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A job to be worked on by who claimed it."""
+    """A job for who claimed it; ``attempts`` counts this one, so that a job that kills its process can be given up."""
 
     job_id: str
     image: bytes
     options: dict[str, Any]
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -42,42 +48,91 @@ class Job:
 
 
 class Jobs:
-    """The jobs in the file of ``spool``."""
+    """The jobs in the file of ``spool``; their images take half of its bytes at most. All methods may raise ``SpoolError``."""
 
-    def __init__(self, spool: Spool, max_waiting: int = 1000) -> None:
-        self._spool, self._max = spool, max_waiting
-        self._lock = threading.Lock()
-        self._jobs: dict[str, tuple[bytes, dict[str, Any], Job]] = {}
+    def __init__(self, spool: Spool, max_waiting: int = WAITING_MAX, max_finished: int = FINISHED_MAX) -> None:
+        self._file, self._max_waiting, self._max_finished = spool.file, max_waiting, max_finished
+        self._worker: Worker | None = None  # who never claims needs no file that says so
+        self._finished = 0
 
     def submit(self, job_id: str, image: bytes, options: Mapping[str, Any]) -> None:
-        """Keep a job; on return it outlives this process. Raises ``JobsFullError``, ``SpoolFullError``, ``SpoolError``."""
-        with self._lock:
-            self._jobs[job_id] = (image, dict(options), Job(job_id, "waiting", datetime.now(UTC), None, None, None))
+        """Keep a job; on return it outlives this process. Raises ``JobsFullError``, ``SpoolFullError``."""
+        kept = self._file.do(
+            "INSERT INTO jobs(job_id, state, submitted_at, options, image_bytes, image) SELECT ?, 'waiting', ?, ?, ?, ? "
+            "WHERE (SELECT count(*) FROM jobs WHERE state = 'waiting') < ? AND "
+            "(SELECT coalesce(sum(image_bytes), 0) FROM jobs WHERE state IN ('waiting', 'running')) + ? <= ? RETURNING number",
+            (job_id, time.time(), as_text(options), len(image), image, self._max_waiting, len(image),
+             self._file.max_bytes // 2))
+        if not kept:
+            raise JobsFullError(f"{self.waiting} predictions wait to be made: submit this one again later")
 
     def claim(self) -> Claimed | None:
         """The oldest job that nobody works on, for this process; None where there is none."""
-        with self._lock:
-            for job_id, (image, options, job) in self._jobs.items():
-                if job.state == "waiting":
-                    self._jobs[job_id] = (image, options, Job(job_id, "running", job.submitted_at, None, None, None))
-                    return Claimed(job_id, image, options)
-        return None
+        if not self._file.do("SELECT 1 FROM jobs WHERE state IN ('waiting', 'running') LIMIT 1"):
+            return None
+        with self._file.transaction():
+            self._worker = self._worker or Worker(self._file.path)
+            self._free_those_of_the_dead(self._worker.name)
+            found = self._file.do(
+                "UPDATE jobs SET state = 'running', worker = ?, attempts = attempts + 1 WHERE number = "
+                "(SELECT number FROM jobs WHERE state = 'waiting' ORDER BY number LIMIT 1) "
+                "RETURNING job_id, image, options, attempts", (self._worker.name,))
+        return Claimed(found[0][0], found[0][1], json.loads(found[0][2]), found[0][3]) if found else None
 
-    def finish(self, job_id: str, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None) -> None:
-        """Note what became of a job, and forget its image."""
-        with self._lock:
-            _image, options, job = self._jobs[job_id]
-            self._jobs[job_id] = (b"", options, Job(job_id, "failed" if error else "done", job.submitted_at, datetime.now(UTC),
-                                                    json.loads(json.dumps(result)), json.loads(json.dumps(error))))
+    def release(self, job_id: str) -> None:
+        """Let another have a claimed job; it does not count as an attempt."""
+        self._file.do("UPDATE jobs SET state = 'waiting', worker = NULL, attempts = attempts - 1 "
+                      "WHERE job_id = ? AND state = 'running'", (job_id,))
+
+    def finish(self, job_id: str, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None,
+               row: Mapping[str, Any] | None = None) -> None:
+        """Note what became of a job and forget its image; the ``row`` of its prediction joins the spool, both or neither."""
+        with self._file.transaction():
+            changed = self._file.do(
+                "UPDATE jobs SET state = ?, finished_at = ?, result = ?, error = ?, image = NULL, image_bytes = 0, "
+                "worker = NULL WHERE job_id = ? AND state = 'running' RETURNING number",
+                ("done" if error is None else "failed", time.time(), _text(result), _text(error), job_id))
+            if changed and row is not None:
+                self._file.do("INSERT INTO rows(kind, id, row, added_at) VALUES ('prediction', ?, ?, ?)",
+                              (row[ID_OF["prediction"]], as_text(row), time.time()))
+            self._finished += 1
+            if self._finished % FORGET_EVERY == 0:
+                self._file.do("DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE state IN ('done', 'failed') "
+                              "ORDER BY number DESC LIMIT -1 OFFSET ?)", (self._max_finished,))
 
     def job(self, job_id: str) -> Job | None:
         """What is known of a job, or None."""
-        with self._lock:
-            found = self._jobs.get(job_id)
-        return found[2] if found else None
+        found = self._file.do("SELECT state, submitted_at, finished_at, result, error FROM jobs WHERE job_id = ?", (job_id,))
+        if not found:
+            return None
+        state, submitted, finished, result, error = found[0]
+        return Job(job_id, state, datetime.fromtimestamp(submitted, UTC), _moment(finished), _read(result), _read(error))
 
     @property
     def waiting(self) -> int:
         """How many jobs nobody works on yet."""
-        with self._lock:
-            return sum(job.state == "waiting" for _, _, job in self._jobs.values())
+        return int(self._file.do("SELECT count(*) FROM jobs WHERE state = 'waiting'")[0][0])
+
+    def close(self) -> None:
+        """Leave: what this process has claimed can be claimed again."""
+        if self._worker is not None:
+            self._worker.leave()
+            self._worker = None
+
+    def _free_those_of_the_dead(self, mine: str) -> None:
+        for [worker] in self._file.do("SELECT DISTINCT worker FROM jobs WHERE state = 'running' AND worker <> ?", (mine,)):
+            if not is_alive(self._file.path, worker):
+                self._file.do("UPDATE jobs SET state = 'waiting', worker = NULL WHERE worker = ?", (worker,))
+                bury(self._file.path, worker)
+
+
+def _moment(stamp: float | None) -> datetime | None:
+    return None if stamp is None else datetime.fromtimestamp(stamp, UTC)
+
+
+def _text(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else as_text(value)
+
+
+def _read(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else dict(json.loads(text))

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
+REVISIONS = "skin_platform_revision"  # not Alembic's own name: MLflow keeps its revisions under that, maybe beside ours
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
