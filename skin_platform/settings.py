@@ -50,7 +50,7 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty: SQLite under SKIN_HOME")
     skin_bundle: Path | None = Field(None, description="Bundle folder to serve; empty: the one inside the bento")
-    skin_engine: Literal["openvino", "onnxruntime"] = Field("openvino", description="What computes; onnxruntime for GPUs")
+    skin_engine: Literal["onnxruntime", "openvino"] = Field("onnxruntime", description="What computes: onnxruntime or openvino")
     skin_precision: Literal["f32", "bf16", "f16"] = Field("f32", description="In which precision; f32 answers as evaluated")
     skin_follow_champion: bool = Field(True, description="A running service takes up the new champion; false: it never does")
     skin_shadow_rate: float = Field(0.1, ge=0, le=1, description="Share of images that the challenger answers, too; 0: none")

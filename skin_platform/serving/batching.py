@@ -1,14 +1,15 @@
-"""Batching: images of requests that arrive together are computed together, on one thread, without waiting for each other.
+"""Batching: images of requests that arrive together are computed together, without waiting for each other.
 
-Here: natural batching: the thread takes all that waits (up to a bound) as soon as it is free, so a lone request is never held
-back and a crowd shares a pass. Not here: computing (``serving.engine``), what is answered when too many wait (the routes).
+Here: natural batching: whichever lane of the engine is free takes what waits, shared out among the free lanes, so that a lone
+request is never held back, and has the whole machine, while a crowd fills the lanes. Not here: computing (``serving.engine``),
+what is answered when too many wait (``serving.predicting``).
 """
 
 import asyncio
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from skin_platform.serving.engine import Engine, Scored
 
 logger = logging.getLogger("bentoml.skin_platform")
+Answer = Scored | Exception
 
 
 class Overloaded(Exception):  # noqa: N818  # a state of the service, which the caller answers with "later"
@@ -24,24 +26,28 @@ class Overloaded(Exception):  # noqa: N818  # a state of the service, which the 
 
 
 class Batcher:
-    """One inference thread before ``engine``. ``score`` may be awaited from one event loop or several.
+    """The engine's lanes, each a thread, behind one queue. ``score`` may be awaited from several event loops.
 
-    At most ``max_batch`` images a pass and ``max_waiting`` images that wait; ``on_batch`` is called, on the thread, with the
-    size of each pass and its seconds.
+    At most ``max_batch`` images a pass (0: as many as suit the engine) and ``max_waiting`` images that wait; ``on_batch`` is
+    called, in the lane, with the size of each pass and its seconds.
     """
 
-    def __init__(self, engine: Engine, max_batch: int = 32, max_waiting: int = 256,
+    def __init__(self, engine: Engine, max_batch: int = 0, max_waiting: int = 256,
                  on_batch: Callable[[int, float], None] | None = None) -> None:
-        self._engine, self._max_batch, self._max_waiting, self._on_batch = engine, max_batch, max_waiting, on_batch
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._lock, self._waiting, self._is_closed = threading.Lock(), 0, False
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._engine, self._max_batch, self._max_waiting = engine, max_batch or engine.batch, max_waiting
+        self._on_batch = on_batch
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._running, self._unanswered, self._is_closed = 0, 0, False
+        self._lanes = [threading.Thread(target=self._work, name=f"inference-{lane}", daemon=True)
+                       for lane in range(engine.lanes)]
+        for thread in self._lanes:
+            thread.start()
 
     @property
     def waiting(self) -> int:
         """Images that were handed in and are not answered yet."""
-        return self._waiting
+        return self._unanswered
 
     async def score(self, pixels: NDArray[np.uint8]) -> Scored:
         """The answer for one image's pixels (S, S, 3). Raises ``Overloaded``, and what the engine raises."""
@@ -51,68 +57,85 @@ class Batcher:
         """The answers for several images, in order; all are taken or none. Raises as ``score`` does."""
         loop = asyncio.get_running_loop()
         waiting = [_Waiting(pixels, loop) for pixels in images]
-        with self._lock:
-            if self._is_closed or self._waiting + len(waiting) > self._max_waiting:
-                raise Overloaded(f"{self._waiting} images wait already (at most {self._max_waiting} may)")
-            self._waiting += len(waiting)
-            for item in waiting:
-                self._queue.put(item)
-        return list(await asyncio.gather(*(item.answer for item in waiting)))
+        with self._changed:
+            if self._is_closed:
+                raise Overloaded("the model that would have answered is being replaced")
+            if self._unanswered + len(waiting) > self._max_waiting:
+                raise Overloaded(f"{self._unanswered} images wait already, and {self._max_waiting} may")
+            self._unanswered += len(waiting)
+            self._queue.extend(waiting)
+            self._changed.notify(len(waiting))
+        return await asyncio.gather(*(item.answer for item in waiting))
 
     def close(self, timeout: float = 30.0) -> None:
-        """Take nothing more, answer what waits, end the thread. May be called twice."""
-        with self._lock:
-            if not self._is_closed:
-                self._is_closed = True
-                self._queue.put(None)
-        self._thread.join(timeout)
+        """Take nothing more, answer what waits, end the lanes. May be called twice."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._lanes:
+            thread.join(timeout)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, is_last = [first], False
-            while len(batch) < self._max_batch and not self._queue.empty():
-                item = self._queue.get()
-                if item is None:
-                    is_last = True
-                    break
-                batch.append(item)
-            self._answer(batch)
-            if is_last:
-                return
+        while True:
+            with self._changed:
+                while not self._queue:
+                    if self._is_closed:
+                        return
+                    self._changed.wait()
+                batch = self._share()
+                self._running += 1
+                is_alone = self._running == 1 and not self._queue
+            started = time.perf_counter()
+            answers = self._answers(batch, is_alone=is_alone)
+            with self._changed:
+                self._running -= 1
+                self._unanswered -= len(batch)
+            _hand_over(batch, answers)
+            if self._on_batch is not None:
+                self._on_batch(len(batch), time.perf_counter() - started)
 
-    def _answer(self, batch: "list[_Waiting]") -> None:
-        started = time.perf_counter()
+    def _share(self) -> "list[_Waiting]":
+        """What this lane takes: the queue divided among the free lanes, at most a pass."""
+        free = len(self._lanes) - self._running
+        return [self._queue.popleft() for _ in range(min(self._max_batch, -(-len(self._queue) // free)))]
+
+    def _answers(self, batch: "list[_Waiting]", *, is_alone: bool) -> list[Answer]:
         try:
-            answers: list[Scored] | Exception = self._engine.score(np.stack([item.pixels for item in batch]))
-        except Exception as error:  # whatever a runtime raises belongs to those who asked; the thread must go on
-            logger.exception("a batch of %d images failed", len(batch))
-            answers = error
-        with self._lock:
-            self._waiting -= len(batch)
-        for at, item in enumerate(batch):
-            item.settle(answers if isinstance(answers, Exception) else answers[at])
-        if self._on_batch is not None:
-            self._on_batch(len(batch), time.perf_counter() - started)
+            return list(self._engine.score(np.stack([item.pixels for item in batch]), is_alone=is_alone))
+        except Exception as error:  # whatever a runtime raises belongs to those who asked; the lane must go on
+            logger.exception("a pass of %d images failed", len(batch))
+            return [error] * len(batch)
 
 
 class _Waiting:
     """An image that waits, and the future of its answer."""
 
     def __init__(self, pixels: NDArray[np.uint8], loop: asyncio.AbstractEventLoop) -> None:
-        self.pixels, self._loop = pixels, loop
+        self.pixels, self.loop = pixels, loop
         self.answer: asyncio.Future[Scored] = loop.create_future()
 
-    def settle(self, answer: Scored | Exception) -> None:
-        """Hand the answer over to the loop that waits for it, if it still runs."""
-        try:
-            self._loop.call_soon_threadsafe(self._settle, answer)
-        except RuntimeError:  # the loop was closed: nobody waits any more
-            logger.info("an answer came after its request had ended")
-
-    def _settle(self, answer: Scored | Exception) -> None:
+    def settle(self, answer: Answer) -> None:
+        """Answer, in the loop's thread, unless whoever asked has gone."""
         if self.answer.done():
             return
         if isinstance(answer, Exception):
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
+
+
+def _hand_over(batch: list[_Waiting], answers: list[Answer]) -> None:
+    """Give each answer to the loop that waits for it; one wake-up for all that wait in the same loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Answer]]] = {}
+    for item, answer in zip(batch, answers, strict=True):
+        by_loop.setdefault(item.loop, []).append((item, answer))
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, settled)
+        except RuntimeError:  # the loop was closed: nobody waits there any more
+            logger.info("%d answers came after their loop had ended", len(settled))
+
+
+def _settle(settled: list[tuple[_Waiting, Answer]]) -> None:
+    for item, answer in settled:
+        item.settle(answer)
