@@ -11,6 +11,7 @@ from skin_platform.serving.app import build_app
 from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.logs import configure
 from skin_platform.serving.opening import Opened, opened
+from skin_platform.serving.parent import end_with_parent
 from skin_platform.settings import load_settings
 
 configure()
@@ -37,6 +38,7 @@ class LesionService:
     """Answers ``/predict`` and its companions; ready once the golden images were answered as recorded."""
 
     def __init__(self) -> None:
+        end_with_parent()
         self._opened: Opened = opened(load_settings())
         app.state.desk = self._opened.desk
 
