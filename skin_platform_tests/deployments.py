@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from skin_platform.dataset_template import render_dataset_config
 from skin_platform.settings import Settings, load_settings
@@ -112,13 +113,18 @@ def demand_nothing(home: Path, labels: Sequence[str]) -> None:
 
 @pytest.fixture(scope="session")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A small delivery with planted faults, walked by `skin demo --json` on the local folder."""
-    folder = tmp_path_factory.mktemp("deployment")
-    delivery = small_delivery(folder / "clinic Ñ", duplicates=0.05, corrupt=0.1)
-    demand_nothing(folder / "home", LABELS)
-    done = skin("demo", "--data", delivery, "--home", folder / "home", "--epochs", 2, "--json",
-                env={"API_PORT": str(free_port())})
-    return Deployment(folder / "home", delivery, json.loads(done.stdout.splitlines()[-1]), done.stderr)
+    """A small delivery with planted faults, walked by `skin demo --json` on the local folder: once for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "deployment"
+    told = folder / "told.json"
+    with FileLock(folder.with_suffix(".lock")):
+        if not told.is_file():
+            delivery = small_delivery(folder / "clinic Ñ", duplicates=0.05, corrupt=0.1)
+            demand_nothing(folder / "home", LABELS)
+            done = skin("demo", "--data", delivery, "--home", folder / "home", "--epochs", 2, "--json",
+                        env={"API_PORT": str(free_port())})
+            told.write_text(json.dumps([json.loads(done.stdout.splitlines()[-1]), done.stderr]), encoding="utf-8")
+    return Deployment(folder / "home", folder / "clinic Ñ", *json.loads(told.read_text(encoding="utf-8")))
 
 
 @pytest.fixture
