@@ -23,6 +23,8 @@ from skin_platform.serving.metrics import observe_answer
 from skin_platform.serving.predictions import Asking, Timing, answer_of, answered_row, refused_row
 from skin_platform.storage.spool_file import SpoolError
 
+# for decoding and the model's turn; with a body's 30 s it stays under BentoML's 60, which cuts off in words of its own
+ANSWER_SECONDS = 25.0
 DECODERS = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decoder")  # more would only add memory: 150 MB a large image
 
 
@@ -47,12 +49,16 @@ async def predicted_each(
     """The outcomes for several images, in order; as ``predicted``."""
     engine, batcher = answering(current)
     begun = time.perf_counter()
-    taken = await asyncio.gather(*(taken_in(desk, engine, data) for data in images))
-    decoded = time.perf_counter()
     try:
-        scored = iter(await batcher.score_many([item.pixels for item in taken if isinstance(item, Taken)]))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            taken = await asyncio.gather(*(taken_in(desk, engine, data) for data in images))
+            decoded = time.perf_counter()
+            scored = iter(await batcher.score_many([item.pixels for item in taken if isinstance(item, Taken)]))
     except Overloaded as error:
         raise RouteError("overloaded", str(error)) from None
+    except TimeoutError:
+        raise RouteError("overloaded", f"there was no answer within {ANSWER_SECONDS:g} s: send fewer or smaller images at once, "
+                                       "or ask again later") from None
     done = time.perf_counter()
     timing = Timing((decoded - begun) * 1000, (done - decoded) * 1000, (done - asking.started) * 1000)
     return [_refused(engine, item, timing, asking) if isinstance(item, Refusal)
