@@ -62,7 +62,9 @@ consent:
   renewed: [renewed]
 
 # How often the prediction set must hold the true label: on average, or with `by_label: true` for each label (larger sets).
-conformal: {coverage: 0.9, by_label: false}
+# `ood_level` is the share of images like those learnt from that may be flagged as of another kind; it takes 1/ood_level
+# calibration images to keep it, and fewer raise the share (90 to 1 in 91); under 19 nothing is flagged.
+conformal: {coverage: 0.9, by_label: false, ood_level: 0.01}
 
 # What a model must show, on images that it never saw, before it may answer. Each gate gives a verdict with its reason; where
 # there are fewer images than `fewest`, the verdict is "too few", and `when_too_few` says whether that lets pass or refuses.

@@ -90,10 +90,12 @@ class CoverageConfig(_Entry):
 
 
 class ConformalConfig(_Entry):
-    """How often a prediction set must hold the true label, on average or for each label."""
+    """How often a prediction set must hold the true label, on average or for each label; how large a share of images of the same
+    kind may be flagged as of another."""
 
     coverage: float = Field(default=0.9, gt=0, lt=1)
     by_label: bool = False
+    ood_level: float = Field(default=0.01, gt=0, le=0.2)
 
 
 class GatesConfig(_Entry):
@@ -123,4 +125,4 @@ class GatesConfig(_Entry):
             {composed(name): LabelRules(**of.model_dump()) for name, of in self.labels.items()},
             MalignantRules(**self.malignant.model_dump()), SubgroupRules(**subgroups | {"by": tuple(subgroups["by"])}),
             CalibrationRules(**self.calibration.model_dump()),
-            CoverageRules(**self.coverage.model_dump(), **conformal.model_dump()))
+            CoverageRules(**self.coverage.model_dump(), coverage=conformal.coverage, by_label=conformal.by_label))

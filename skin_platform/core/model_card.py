@@ -1,7 +1,7 @@
 """The model card: what a version is, what it scored on whom, and what it is not for, written so that a clinician reads it.
 
 Here: the card as Markdown, from the version's evidence alone (Mitchell et al. 2019, Model Cards for Model Reporting). Not here:
-its tables (``core.card_tables``), what was decided (``core.card_decisions``), its limits (``core.card_limits``), whether a card
+its tables (``core.card_tables``), its detector (``core.card_detection``), what was decided (``core.card_decisions``), its limits (``core.card_limits``), whether a card
 says what the evidence says (``core.card_check``), gathering the evidence and keeping the card (``defs.registry.model_card``).
 
 No sentence of a card holds a number of its own: every number comes from the evidence.
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skin_platform.core.card_decisions import gates, history, loud, standing
+from skin_platform.core.card_detection import detection
 from skin_platform.core.card_limits import limits
 from skin_platform.core.card_tables import (
     confusion_table,
@@ -41,7 +42,7 @@ def render_card(evidence: Fields) -> str:
     """
     parts = (_head(evidence), _what(evidence), ["## What it is for, and what not", "", INTENDED, "", NOT_INTENDED],
              _data(evidence), _scores(evidence), _by_label(evidence), _subgroups(evidence), _coverage(evidence),
-             gates(evidence), history(evidence), limits(evidence), _chain(evidence))
+             detection(evidence), gates(evidence), history(evidence), limits(evidence), _chain(evidence))
     return "\n".join(line for part in parts for line in (*part, "")).rstrip("\n") + "\n"
 
 

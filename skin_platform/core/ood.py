@@ -7,6 +7,10 @@ The distance is that of Mahalanobis to the nearest label (Lee et al. 2018, A Sim
 Out-of-Distribution Samples) within the directions in which the learnt images differ, and what is left outside of those
 directions (Wang et al. 2022, ViM). The p-value is its conformal rank among images that were not learnt from (Bates et al. 2023,
 Testing for Outliers with Conformal p-values): of images of the same kind, at most a share ``level`` is flagged.
+
+Features are squashed first, so that one odd number of a thousand does not outweigh a thousand that are somewhat odd. Without
+that one odd calibration image blinds a detector that has few of them: of noise 0.27 was flagged, and 1.00 with it; of another
+camera's photographs 0.24 and 0.95 (420 images learnt from, 90 calibrating, at the level 1/91).
 """
 
 import io
@@ -15,8 +19,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+ASSUMPTION = (
+    "Of images that are exchangeable with the calibration images (as if drawn from the same clinics, cameras and patients, in "
+    "any order) no larger share is flagged on average; how many of another kind are, depends on the kind. Distance: Lee et al. "
+    "2018; p-value: Bates et al. 2023.")
 FEWEST = 19  # calibration images: with fewer, more than one of twenty images of the same kind would have to be flagged
 FARTHEST = float(np.finfo(np.float64).max)  # the score of features that are no numbers
+
+
+def squashed(
+    features: NDArray[np.float32], centre: NDArray[np.float32], scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Features (N, D) by order of magnitude, standardised by ``centre`` and ``scale`` (D,), and those far off drawn in."""
+    found: NDArray[np.float32] = np.arcsinh((magnitudes(features) - centre) / scale)
+    return found
+
+
+def magnitudes(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (N, D) on a logarithmic scale that keeps sign and zero: most are means and spreads of activations, with long
+    tails."""
+    found: NDArray[np.float32] = np.copysign(np.log1p(np.abs(features)), features)
+    return found
 
 
 @dataclass(frozen=True)
@@ -33,13 +56,15 @@ class OodAnswer:
 class OutOfDistribution:
     """A fitted detector over features of D numbers, C label means and K directions; float32 but for ``calibration_scores``.
 
-    ``centre`` and ``scale`` (D,) standardise; ``basis`` (D, K) holds the directions, ``whitening`` (K, K) makes them alike;
-    ``means`` (C, K) are those of the labels, whitened; ``noise`` is the usual spread outside of the directions;
-    ``calibration_scores`` (n,) are those of images that were not learnt from; ``level`` is the configured share.
+    ``centre`` and ``scale`` (D,) standardise, ``middle`` (D,) is the mean of what was squashed; ``basis`` (D, K) holds the
+    directions, ``whitening`` (K, K) makes them alike; ``means`` (C, K) are those of the labels, whitened; ``noise`` is the
+    usual spread outside of the directions; ``calibration_scores`` (n,) are those of images that were not learnt from,
+    ascending; ``level`` is the configured share.
     """
 
     centre: NDArray[np.float32]
     scale: NDArray[np.float32]
+    middle: NDArray[np.float32]
     basis: NDArray[np.float32]
     whitening: NDArray[np.float32]
     means: NDArray[np.float32]
@@ -55,7 +80,7 @@ class OutOfDistribution:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """The distances (N,) of features (N, D)."""
-        standard = (features - self.centre) / self.scale
+        standard = squashed(features, self.centre, self.scale) - self.middle
         along = standard @ self.basis
         outside = np.square(standard, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
         apart = (along @ self.whitening).astype(np.float64)[:, None, :] - self.means
@@ -68,7 +93,7 @@ class OutOfDistribution:
         """One answer an image for features (N, D)."""
         scores = self.scores(features)
         n = len(self.calibration_scores)
-        farther = n - np.searchsorted(np.sort(self.calibration_scores), scores, side="left")
+        farther = n - np.searchsorted(self.calibration_scores, scores, side="left")
         return [OodAnswer(float(score), float(p), bool(p <= self.level_in_force))
                 for score, p in zip(scores, (1 + farther) / (n + 1), strict=True)]
 

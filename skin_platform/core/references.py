@@ -73,7 +73,10 @@ class CheckpointReference:
 
 @dataclass(frozen=True)
 class EvaluationReference:
-    """What a checkpoint scored on the ``n`` images of ``split``, the rows that show it, and its calibration."""
+    """What a checkpoint scored on the ``n`` images of ``split``, the rows that show it, and its calibration.
+
+    ``ood_key`` and ``ood_sha256`` are of its detector of images of another kind, empty where there is none.
+    """
 
     checkpoint: CheckpointReference
     report_key: str
@@ -87,6 +90,8 @@ class EvaluationReference:
     macro_f1: float
     macro_f1_interval: Interval | None
     calibration: Calibration
+    ood_key: str = ""
+    ood_sha256: str = ""
 
 
 @dataclass(frozen=True)

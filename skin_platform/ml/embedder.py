@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from skin_platform.core.embedding import FEATURES
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.ml.backbones import build_backbone, pooled_features, preprocessing_of, weights_digest
+from skin_platform.ml.classifier import LesionNet
 from skin_platform.ml.config import TrainingConfig
 from skin_platform.ml.scattering import Scattering
 
@@ -51,6 +52,11 @@ class Embedder:
             torch.manual_seed(config.seed)
             backbone = build_backbone(config)
         return cls(_Pooled(backbone), weights_digest(backbone), preprocessing_of(config))
+
+    @classmethod
+    def of_net(cls, net: LesionNet, preprocessing: Preprocessing) -> "Embedder":
+        """The backbone of a trained network: where it stayed as it came, the same as ``of_backbone``."""
+        return cls(_Pooled(net.backbone), weights_digest(net.backbone), preprocessing)
 
     @classmethod
     def of_nothing_learnt(cls) -> "Embedder":

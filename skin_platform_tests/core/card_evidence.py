@@ -9,6 +9,7 @@ from skin_platform.core.calibration import Calibration
 from skin_platform.core.evidence import Evidence
 from skin_platform.core.gate_rules import GateRules, LabelRules
 from skin_platform.core.gates import judge
+from skin_platform.core.ood import ASSUMPTION
 from skin_platform.core.report import report_on
 from skin_platform.core.subgroups import subgroup_table
 from skin_platform.defs.checkpoints.figures import coverage_of
@@ -43,6 +44,8 @@ def stored(rows=None, moves=(), floor=0.8, **changed):
         "checkpoint_sha256": "c" * 64, "dataset_digest": "d4" * 32, "evidence_sha256": "e5" * 32,
         "subgroups": [asdict(item) for item in subgroup_table(rows, rules.subgroups.by, rules.subgroups.fewest)],
         "coverage": coverage_of(rows, 0.9, by_label=False),
+        "ood": {"level": 0.01, "level_in_force": 1 / 91, "calibration_images": 90, "fewest": 19, "assumption": ASSUMPTION,
+                "flagged": {"n": rows.n, "images": 3, "share": 3 / rows.n, "low": 0.0064, "high": 0.0538, "level": 0.95}},
         "images": {"by_split": {"train": 700, "val": 151, "test": rows.n},
                    "by_label": {label: {"train": 170 + i, "test": int((rows.truth == i).sum())}
                                 for i, label in enumerate(labels)},

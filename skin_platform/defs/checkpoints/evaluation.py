@@ -7,6 +7,7 @@ import dagster as dg
 from skin_platform.core.intervals import with_interval
 from skin_platform.core.references import CheckpointReference, EvaluationReference
 from skin_platform.defs.checkpoints.assets import TRAINING_POOL
+from skin_platform.defs.checkpoints.detecting import detection, detector_of
 from skin_platform.defs.checkpoints.figures import figures_of
 from skin_platform.defs.checkpoints.scoring import score
 from skin_platform.defs.checkpoints.showing import evaluation_report
@@ -36,13 +37,16 @@ def evaluation(
                      with_interval(report.macro_f1, report.macro_f1_interval), report.n)
     run_key = checkpoint.run_key
     rows = opened.models.write(run_key, "predictions.parquet", dump_evidence(scores.evidence, [scores.split] * report.n))
-    stored = figures_of(scores, checkpoint, opened.datasets.read(checkpoint.dataset.digest),
-                        opened.settings.dataset.gate_rules.subgroups, rows[1])
+    dataset, demands = opened.datasets.read(checkpoint.dataset.digest), opened.settings.dataset
+    detector = detector_of(loaded, dataset, scores, opened, context.log.info)
+    kept = opened.models.write(run_key, "ood.npz", detector.as_npz()) if detector else ("", "")
+    stored = figures_of(scores, checkpoint, dataset, demands.gate_rules.subgroups, rows[1],
+                        detection(detector, scores, demands.conformal.ood_level))
     key, sha256 = opened.models.write(run_key, "evaluation.json", json.dumps(stored, indent=1).encode())
     record_scores(opened, run_key, stored, context.log.warning)
     reference = EvaluationReference(
         checkpoint, key, sha256, *rows, scores.split, report.n, report.accuracy, report.accuracy_interval, report.macro_f1,
-        report.macro_f1_interval, scores.calibration)
+        report.macro_f1_interval, scores.calibration, *kept)
     return dg.MaterializeResult(value=reference, metadata=evaluation_report(scores, reference, stored))
 
 

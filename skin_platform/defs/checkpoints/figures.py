@@ -21,9 +21,10 @@ from skin_platform.defs.checkpoints.scoring import Scores
 
 
 def figures_of(
-    scores: Scores, checkpoint: CheckpointReference, rows: Sequence[DatasetRow], rules: SubgroupRules, evidence_sha256: str
+    scores: Scores, checkpoint: CheckpointReference, rows: Sequence[DatasetRow], rules: SubgroupRules, evidence_sha256: str,
+    ood: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The evaluation of a checkpoint, JSON-able; ``rows`` are those of its dataset."""
+    """The evaluation of a checkpoint, JSON-able; ``rows`` are those of its dataset, ``ood`` is what ``detecting`` found."""
     calibration = scores.calibration
     return scores.report.as_dict() | {
         "split": scores.split, "openings": scores.openings, "validation": scores.validation.as_dict(),
@@ -31,7 +32,7 @@ def figures_of(
         "dataset_digest": checkpoint.dataset.digest, "evidence_sha256": evidence_sha256,
         "subgroups": [asdict(item) for item in subgroup_table(scores.evidence, rules.by, rules.fewest)],
         "coverage": coverage_of(scores.evidence, calibration.coverage, by_label=calibration.by_label),
-        "images": images_of(rows),
+        "ood": ood, "images": images_of(rows),
     }
 
 

@@ -28,16 +28,19 @@ from skin_platform.storage.stores import Stores
 
 if TYPE_CHECKING:
     from skin_platform.ml.checkpoints import Checkpoint
+    from skin_platform.ml.predictor import Answered
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The rows of the ``split`` that counts and their report; validation's own; how often locked rows were opened
-    (0: there are none)."""
+    """The rows of the ``split`` that counts, their report and features (n, F); validation's own (``held_features``); how often
+    locked rows were opened (0: there are none)."""
 
     split: str
     evidence: Evidence
     report: Report
+    features: NDArray[np.float32]
+    held_features: NDArray[np.float32]
     validation: Report
     calibration: Calibration
     openings: int
@@ -57,15 +60,18 @@ def score(loaded: "Checkpoint", reference: CheckpointReference, stores: Stores, 
     rows = stores.datasets.read(dataset.digest)
     held = [row for row in rows if row.split == words.validation_split]
     locked = [row for row in rows if row.split == dataset.locked_split]
-    logits = logits_of(loaded, held, stores)
-    scaled = cross_scaled(logits, _truth(held, loaded.labels))
-    checked = evidence_on(held, loaded.labels, logits, loaded.calibration, stores, scaled)
+    seen = answered(loaded, held, stores)
+    scaled = cross_scaled(seen.logits, _truth(held, loaded.labels))
+    checked = evidence_on(held, loaded.labels, seen.logits, loaded.calibration, stores, scaled)
     validation = report_on(checked)
     if not locked:
-        return Scores(words.validation_split, checked, validation, validation, loaded.calibration, 0)
+        return Scores(words.validation_split, checked, validation, seen.features, seen.features, validation, loaded.calibration,
+                      0)
     openings = open_locked(dataset, reference.sha256, stores, run_id, "evaluation")
-    evidence = evidence_on(locked, loaded.labels, logits_of(loaded, locked, stores), loaded.calibration, stores)
-    return Scores(dataset.locked_split, evidence, report_on(evidence), validation, loaded.calibration, openings)
+    fresh = answered(loaded, locked, stores)
+    evidence = evidence_on(locked, loaded.labels, fresh.logits, loaded.calibration, stores)
+    return Scores(dataset.locked_split, evidence, report_on(evidence), fresh.features, seen.features, validation,
+                  loaded.calibration, openings)
 
 
 def open_locked(dataset: DatasetReference, checkpoint_sha256: str, stores: Stores, by: str, why: str) -> int:
@@ -92,9 +98,14 @@ def evidence_on(
 
 def logits_of(loaded: "Checkpoint", rows: Sequence[DatasetRow], stores: Stores) -> NDArray[np.float32]:
     """Logits (N, C) of the images of ``rows``."""
+    return answered(loaded, rows, stores).logits
+
+
+def answered(loaded: "Checkpoint", rows: Sequence[DatasetRow], stores: Stores) -> "Answered":
+    """What a network gives for the images of ``rows``."""
     from skin_platform.ml.predictor import Predictor
 
-    return Predictor(loaded).logits(stores.cache.fetch((row.sha256, row.s3_uri) for row in rows))
+    return Predictor(loaded).answered(stores.cache.fetch((row.sha256, row.s3_uri) for row in rows))
 
 
 def _truth(rows: Sequence[DatasetRow], labels: Sequence[str]) -> NDArray[np.int64]:

@@ -55,10 +55,19 @@ def evaluation_report(scores: "Scores", reference: EvaluationReference, stored: 
                                           zip(report.labels, calibration.thresholds, strict=True)),
         "coverage_95": _of_shares(coverage["overall"]), "mean_set_size": _short(coverage["mean_set_size"]),
         "coverage_assumes": coverage["assumption"], "calibration_images": calibration.images,
+        **_detection(stored["ood"]),
         "checkpoint_sha256": reference.checkpoint.sha256, "dataset_digest": reference.checkpoint.dataset.digest,
         "report_sha256": reference.report_sha256, "evidence": reference.evidence_key,
         "evidence_sha256": reference.evidence_sha256,
     }
+
+
+def _detection(ood: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of images like those learnt from that may be flagged as of another kind, and the one that was."""
+    if ood["level_in_force"] is None:
+        return {"flagged_as_of_another_kind": f"no detector: {ood['fewest']} validation images are needed"}
+    return {"may_be_flagged_as_of_another_kind": _short(ood["level_in_force"]),
+            "flagged_as_of_another_kind_95": _of_shares(ood["flagged"]) if ood["flagged"] else "no split is locked"}
 
 
 def _per_label(report: "Report", coverage: Mapping[str, Any]) -> list[dict[str, str | int | None]]:

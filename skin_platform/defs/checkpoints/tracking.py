@@ -22,7 +22,7 @@ from mlflow.types import Schema, TensorSpec
 
 from skin_platform.defs.tracking_database import experiment_in
 from skin_platform.ml.checkpoints import load_checkpoint
-from skin_platform.ml.export import INPUT, OUTPUT, to_onnx
+from skin_platform.ml.export import FEATURES, INPUT, OUTPUT, to_onnx
 from skin_platform.ml.pictures import confusion_matrix, training_curves
 
 METRICS_A_CALL = 1000  # MLflow's limit of log_batch
@@ -127,7 +127,8 @@ def _log_model(uri: str, run_id: str, checkpoint: bytes, sha256: str) -> None:
     size = loaded.preprocessing.size_px
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 3, size, size), INPUT)]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(loaded.labels)), OUTPUT)]))
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(loaded.labels)), OUTPUT),
+                        TensorSpec(np.dtype("float32"), (-1, loaded.net.head.linear.in_features), FEATURES)]))
     model = onnx.load_from_string(to_onnx(loaded))
     mlflow.set_tracking_uri(uri)
     active = mlflow.active_run()

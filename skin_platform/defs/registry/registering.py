@@ -1,7 +1,7 @@
 """Registering: an evaluated checkpoint as a model version, with its evidence beside it.
 
     <models bucket>/skin_classifier/<version>/{model.ckpt, training_history.json, manifest.json}
-    <models bucket>/skin_classifier/<version>/{origin.json, evaluation.json, predictions.parquet}
+    <models bucket>/skin_classifier/<version>/{origin.json, evaluation.json, predictions.parquet, ood.npz}
 
 Here: what a version is made of. Not here: where it is kept (``storage.versions``), the verdict on it (``judging``).
 """
@@ -42,6 +42,8 @@ def register(evaluation: EvaluationReference, stores: Stores, by: str) -> str:
     version = versions.upload_model(data, loaded.record["history"], _facts(loaded, evaluation, json.loads(report)))
     versions.write_file(version, "evaluation.json", report)
     versions.write_file(version, "predictions.parquet", rows)
+    if evaluation.ood_key:
+        versions.write_file(version, "ood.npz", stores.models.read(evaluation.ood_key, evaluation.ood_sha256))
     versions.write_file(version, "origin.json", json.dumps(asdict(evaluation), indent=1, ensure_ascii=False).encode())
     _challenge(version, stores, by)
     return version
