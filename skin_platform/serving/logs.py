@@ -37,7 +37,7 @@ def configure(form: Form = "auto", stream: TextIO | None = None) -> None:
     is_human = form == "human" or (form == "auto" and stream.isatty())
     written = _person(stream) if is_human else _line
     structlog.configure(
-        processors=[structlog.processors.format_exc_info, _mask, written], cache_logger_on_first_use=True,
+        processors=[structlog.processors.format_exc_info, _mask, written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), logger_factory=lambda *_: _Lines(stream.buffer))
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(
