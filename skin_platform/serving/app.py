@@ -22,6 +22,7 @@ from skin_platform.serving.describing import (
     TOP_K_PARAMETER,
     add_docs,
     described,
+    described_text,
     form_of,
     image_body,
     json_body,
@@ -32,7 +33,7 @@ from skin_platform.serving.front import Front, asked_of
 from skin_platform.serving.page import add_page
 from skin_platform.serving.predictions import NOTICE
 from skin_platform.serving.routes import predict, predict_batch
-from skin_platform.serving.status import health, livez, metrics, model_status, readyz
+from skin_platform.serving.status import EXPOSITION, health, livez, metrics, model_status, readyz
 from skin_platform.serving.submitting import fetch, submit
 from skin_platform.serving.tracing import add_routes
 from skin_platform.storage.spool_file import SpoolError
@@ -95,7 +96,7 @@ def _add_status(app: FastAPI) -> None:
     _add(app, "GET", "/readyz", readyz, **described(answers.Ready, READY))
     for path in ("/livez", "/healthz"):
         _add(app, "GET", path, livez, **described(answers.Alive, ()))
-    _add(app, "GET", "/metrics", metrics, **described(None, ()))
+    _add(app, "GET", "/metrics", metrics, **described_text(EXPOSITION))
 
 
 def _add(app: FastAPI, method: str, path: str, handler: Handler, scope: Scope | None = None, **described_as: Any) -> None:

@@ -54,6 +54,13 @@ def described(answer: type[BaseModel] | None, codes: tuple[str, ...], *, status:
                                                          for number, found in sorted(by_status.items())}, "openapi_extra": extra}
 
 
+def described_text(media_type: str) -> dict[str, Any]:
+    """The keywords of a route that answers with text of that type."""
+    keywords = described(None, ())
+    keywords["responses"][200] = {"headers": REQUEST_ID, "content": {media_type: {"schema": {"type": "string"}}}}
+    return keywords | {"response_class": Response}
+
+
 def form_of(field: str, *, many: bool) -> dict[str, Any]:
     """A form with one file, or several of one name."""
     files = {"type": "array", "items": BINARY, "minItems": 1, "maxItems": MAX_IMAGES} if many else BINARY
