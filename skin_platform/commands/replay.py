@@ -22,8 +22,6 @@ def replay(
     home: HomeOption = None, as_json: JsonOption = False,
 ) -> None:
     """Ask a version about the images of stored predictions (those that SKIN_KEEP_IMAGES kept), and show the difference."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from skin_platform.commands.versions import named
     from skin_platform.defs.bundling import ensure_bundle
     from skin_platform.replaying import replay as replayed
@@ -35,8 +33,6 @@ def replay(
     online = OnlineStore(settings.online_url)
     try:
         rows = online.predictions(last, only_kept=True)
-    except SQLAlchemyError as error:
-        raise RuntimeError(f"the online store at {online.shown_url} does not answer: {error}") from error
     finally:
         online.dispose()
     if not rows:

@@ -1,4 +1,4 @@
-"""`skin serve`: the champion's bundle over HTTP, or the reason that there is none."""
+"""`skin serve`: the champion's bundle over HTTP, each later champion in its turn, or the reason that there is none yet."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help="default: API_PORT, 8000")] = None) -> None:
-    """Serve the champion's bundle over HTTP; before the first promotion the service says that there is none."""
+    """Serve the champion over HTTP, and whoever is promoted later; before the first promotion the service says so."""
     from skin_platform.serving.desk import NO_CHAMPION
     from skin_platform.serving.exporting import read_promotion
     from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
@@ -32,9 +32,33 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
         _tell(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)")
     else:
         _tell(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion)}")
+    _tell(_where_to_go(settings, url))
     sys.stdout.flush()
     command = serve_command(tag, settings.home.root, settings.api_host, port)
     os.execve(sys.executable, command, serve_environment(settings.home.root))
+
+
+def _where_to_go(settings: "Settings", url: str) -> str:
+    """A command line to begin with, and in a demo the page."""
+    key = "-H 'Authorization: Bearer <key>' " if _asks_for_key(settings) else ""
+    page = f"drop an image at {url}/, or ask it" if settings.skin_env == "demo" else "ask it"
+    return f"{page}: curl {key}-F image=@photo.jpg {url}/predict"
+
+
+def _asks_for_key(settings: "Settings") -> bool:
+    """Whether the service asks for a key: the environment's, or one that was ever made."""
+    from skin_platform.storage.online.reaching import OnlineStoreError
+    from skin_platform.storage.online.store import OnlineStore
+
+    if settings.skin_env == "demo" or settings.api_key.get_secret_value():
+        return settings.skin_env != "demo"
+    store = OnlineStore(settings.online_url)
+    try:
+        return bool(store.api_keys())
+    except OnlineStoreError:  # as the service does then, which remembers the keys that it knew
+        return settings.home.keys.exists()
+    finally:
+        store.dispose()
 
 
 def _champions_tag(settings: "Settings") -> str | None:
