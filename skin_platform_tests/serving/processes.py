@@ -48,7 +48,7 @@ class Process:
     def kill(self) -> None:
         """``kill -9`` of all of it at once: the supervisor, and the worker that it started in a group of its own."""
         assert self._popen is not None
-        for pid in _family(self._popen.pid):
+        for pid in family_of(self._popen.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._popen.wait(30)
@@ -57,7 +57,7 @@ class Process:
         """Ask it to end, and wait; what is left then is killed."""
         if self._popen is None or self._popen.poll() is not None:
             return
-        family = _family(self._popen.pid)
+        family = family_of(self._popen.pid)
         self._popen.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(30)
@@ -91,7 +91,7 @@ class Process:
     @property
     def worker(self) -> int:
         """The process that answers: of all that came of the supervisor, the one that has most memory."""
-        return max(_family(self.supervisor)[1:], key=resident_bytes)
+        return max(family_of(self.supervisor)[1:], key=resident_bytes)
 
 
 def resident_bytes(pid: int) -> int:
@@ -117,7 +117,7 @@ def serving(home: Path, **env: str) -> Iterator[Process]:
         process.stop()
 
 
-def _family(pid: int) -> list[int]:
+def family_of(pid: int) -> list[int]:
     """A process and all that came of it."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
