@@ -44,8 +44,8 @@ class PredictionSet(Answer):
     """The labels that cannot be excluded at the stated coverage (split conformal prediction)."""
 
     labels: list[str] = Field(examples=[["naevus"]])
-    coverage: float = Field(gt=0, lt=1, description="How often such a set holds the true label, for images like those learnt from",
-                            examples=[0.9])
+    coverage: float = Field(gt=0, lt=1, examples=[0.9],
+                            description="How often such a set holds the true label, for images like those learnt from")
 
 
 class OutOfDistribution(Answer):

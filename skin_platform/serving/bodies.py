@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from skin_platform.serving.errors import RouteError
+from skin_platform.serving.front import asked_of
 
 BODY_SECONDS = 30.0  # for a whole body to arrive; 50 MB take 8 s at 50 Mbit/s
 FORM_BYTES = 65_536  # what a form's headers, boundaries and small fields may add to its images
@@ -54,8 +55,8 @@ def content_type(request: Request) -> tuple[str, bytes]:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     name = kind.decode("latin-1").lower()
     if name not in RAW and name != FORM:
-        raise RouteError("unsupported_media_type", f"Content-Type {name or 'is missing: it'} must be multipart/form-data with a "
-                                                   "file named 'image', image/jpeg, image/png or application/octet-stream")
+        raise RouteError("unsupported_media_type", f"Content-Type {name or 'is missing: it'} must be multipart/form-data with "
+                                                   "a file, image/jpeg, image/png or application/octet-stream")
     return name, options.get(b"boundary", b"")
 
 
@@ -98,11 +99,12 @@ async def _receive(request: Request, max_bytes: int, consume: Callable[[bytes], 
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise RouteError("too_large", f"{announced} bytes is over the limit of {max_bytes}", {"Connection": "close"})
-    total = 0
+    asked, total = asked_of(request), 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 total += len(chunk)
+                asked.hold(len(chunk))
                 if total > max_bytes:
                     raise RouteError("too_large", f"the body is over the limit of {max_bytes} bytes", {"Connection": "close"})
                 if chunk:

@@ -34,6 +34,8 @@ BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "for
 TOP_K_PARAMETER = {
     "name": "top_k", "in": "query", "required": False, "description": "How many labels, best first; more than there are: all",
     "schema": {"type": "integer", "minimum": 1, "maximum": TOP_K_MAX, "default": TOP_K}}
+PREDICTION_ID_PARAMETER = {"name": "prediction_id", "in": "path", "required": True, "description": "prediction_id of an answer",
+                           "schema": {"type": "string", "pattern": ID_PATTERN}, "example": PREDICTION_ID}
 JOB_ID_PARAMETER = {"name": "job_id", "in": "path", "required": True, "description": "job_id of a submitted image",
                     "schema": {"type": "string", "pattern": ID_PATTERN}, "example": PREDICTION_ID}
 
@@ -50,8 +52,8 @@ def described(answer: type[BaseModel] | None, codes: tuple[str, ...], *, status:
     if keyed:
         extra["security"] = [{"key": []}, {}]
     given = {status: {"headers": REQUEST_ID} | ({"model": answer} if answer else {})}
-    return {"status_code": status, "responses": given | {number: _refusals(number, found)
-                                                         for number, found in sorted(by_status.items())}, "openapi_extra": extra}
+    refused = {number: _refusals(number, found) for number, found in sorted(by_status.items())}
+    return {"status_code": status, "responses": given | refused, "openapi_extra": extra}
 
 
 def described_text(media_type: str) -> dict[str, Any]:
@@ -81,9 +83,9 @@ def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]
 def add_docs(app: FastAPI) -> None:
     """Answer ``/docs``, with its scripts from here: the network that the service runs in may end at its walls."""
     async def docs(request: Request) -> Response:
-        return get_swagger_ui_html(openapi_url="openapi.json", title=app.title, swagger_js_url="docs/assets/swagger-ui-bundle.js",
-                                   swagger_css_url="docs/assets/swagger-ui.css",
-                                   swagger_favicon_url="docs/assets/favicon-light-32x32.png")
+        return get_swagger_ui_html(
+            openapi_url="openapi.json", title=app.title, swagger_js_url="docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="docs/assets/swagger-ui.css", swagger_favicon_url="docs/assets/favicon-light-32x32.png")
 
     app.add_route("/docs", docs, include_in_schema=False)
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-RETRY_SECONDS = 1  # what overloaded answers ask for: a full queue of 256 is worked off in about two
-
 
 @dataclass(frozen=True)
 class Code:
-    """The HTTP status of an error code, and what it means for who gets it."""
+    """The HTTP status of an error code, what it means for who gets it, and when to ask again, if ever."""
 
     status: int
     meaning: str
+    retry_seconds: int | None = None
 
 
 CODES = {
@@ -36,17 +35,17 @@ CODES = {
     "too_many_images": Code(413, "More images in one request than are taken."),
     "unauthorized": Code(401, "No key was sent, or one that is not known or was revoked."),
     "forbidden": Code(403, "The key lacks the scope that the message names."),
-    "keys_unknown": Code(503, "The database of the keys cannot be read since the service started; ask again later."),
+    "keys_unknown": Code(503, "The database of the keys cannot be read since the service started; ask again later.", 2),
     "rate_limited": Code(429, "The key's rate is used up; ask again after Retry-After seconds."),
     "not_found": Code(404, "There is no such page; the description at /docs lists all."),
     "unknown_prediction": Code(404, "No prediction of this id was recorded."),
     "unknown_job": Code(404, "No job of this id was submitted, or it was removed after its time."),
     "method_not_allowed": Code(405, "The page is there, but not for this method; the header Allow lists those that are."),
     "request_timeout": Code(408, "The request's body did not arrive in time."),
-    "not_ready": Code(503, "The model must not answer: the message says why."),
-    "no_champion": Code(503, "No model has been promoted yet."),
-    "overloaded": Code(503, "More images wait than may; ask again after Retry-After seconds."),
-    "spool_full": Code(503, "Predictions cannot be recorded at the moment, so none are made; ask again later."),
+    "not_ready": Code(503, "The model must not answer: the message says why.", 10),
+    "no_champion": Code(503, "No model has been promoted yet.", 10),
+    "overloaded": Code(503, "More images wait than may; ask again after Retry-After seconds.", 1),
+    "spool_full": Code(503, "Predictions cannot be recorded at the moment, so none are made; ask again later.", 5),
     "not_in_demo": Code(501, "Nothing is recorded in a demo, so this cannot be answered there."),
     "internal": Code(500, "A fault of the service; its log has the request id."),
 }
@@ -74,8 +73,8 @@ class RouteError(Exception):
         headers = dict(self.headers)
         if self.status == 401:
             headers.setdefault("WWW-Authenticate", "Bearer")
-        if self.status == 503:
-            headers.setdefault("Retry-After", str(RETRY_SECONDS))
+        if (seconds := CODES[self.code].retry_seconds) is not None:
+            headers.setdefault("Retry-After", str(seconds))
         return json_answer(self.body(request_id), self.status, headers)
 
 

@@ -25,8 +25,15 @@ logger = logging.getLogger("bentoml.skin_platform")
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PROBES = {"/livez", "/readyz", "/healthz", "/metrics"}  # asked every few seconds by machines; neither measured nor logged
 METHODS = {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
-UNMATCHED = "unmatched"  # never the path that a caller made up: each would be a time series of its own
+BODIES_BYTES = 1_000_000_000  # of all bodies at once; one alone is taken whatever its limit
 GONE = 499  # who asked has hung up; nothing is sent, the log says so
+
+
+class Held:
+    """The bytes of all bodies that are in memory; the limits of one body do not bound those of a hundred at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 @dataclass(slots=True)
@@ -34,11 +41,21 @@ class Asked:
     """One request, as the log tells it; the routes add what they learn."""
 
     request_id: str
+    held: Held
     started: float = field(default_factory=time.perf_counter)
     key: Key | None = None
     origin: Provenance | None = None
     code: str | None = None
     status: int = 0
+
+    body_bytes: int = 0
+
+    def hold(self, count: int) -> None:
+        """Take so many bytes of the body into memory, until the answer; raises ``RouteError`` where there are too many."""
+        if self.held.count + count > BODIES_BYTES and self.held.count > self.body_bytes:
+            raise RouteError("overloaded", "too much is being sent at once: ask again later", {"Connection": "close"})
+        self.held.count += count
+        self.body_bytes += count
 
     @property
     def key_name(self) -> str | None:
@@ -56,13 +73,14 @@ class Front:
     """ASGI: outside of the routes, inside of the server."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self._app, self._held = app, Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, answered whatever happens."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = scope["asked"] = Asked(_request_id(scope))
+        asked = scope["asked"] = Asked(_request_id(scope), self._held)
         header = (b"x-request-id", asked.request_id.encode())
 
         async def answer(message: Message) -> None:
@@ -75,8 +93,10 @@ class Front:
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             asked.status = asked.status or GONE
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the last one to catch: what is raised beyond would be answered in other words
             await _answer_error(error, asked, scope, receive, answer)
+        finally:
+            self._held.count -= asked.body_bytes
         _tell(asked, scope)
 
 
@@ -95,7 +115,7 @@ async def _answer_error(error: Exception, asked: Asked, scope: Scope, receive: R
 
 def _tell(asked: Asked, scope: Scope) -> None:
     """Measure and log a request that was answered."""
-    route, seconds = getattr(scope.get("route"), "path", UNMATCHED), time.perf_counter() - asked.started
+    route, seconds = _route(scope), time.perf_counter() - asked.started
     if route in PROBES:
         return
     observe_request(route, scope["method"] if scope["method"] in METHODS else "other", asked.status, seconds)
@@ -103,6 +123,12 @@ def _tell(asked: Asked, scope: Scope) -> None:
         observe_error(asked.code)
     request_line(request_id=asked.request_id, route=route, method=scope["method"], status=asked.status, seconds=seconds,
                  key_name=asked.key_name, origin=asked.origin, code=asked.code)
+
+
+def _route(scope: Scope) -> str:
+    """The route's template; never the path that a caller made up, each of which would be a time series of its own."""
+    found = getattr(scope.get("route"), "path", None)
+    return found or ("description" if "endpoint" in scope else "unmatched")
 
 
 def _request_id(scope: Scope) -> str:

@@ -57,8 +57,8 @@ async def predicted_each(
     except Overloaded as error:
         raise RouteError("overloaded", str(error)) from None
     except TimeoutError:
-        raise RouteError("overloaded", f"there was no answer within {ANSWER_SECONDS:g} s: send fewer or smaller images at once, "
-                                       "or ask again later") from None
+        raise RouteError("overloaded", f"there was no answer within {ANSWER_SECONDS:g} s: send fewer or smaller images at "
+                                       "once, or ask again later") from None
     done = time.perf_counter()
     timing = Timing((decoded - begun) * 1000, (done - decoded) * 1000, (done - asking.started) * 1000)
     return [_refused(engine, item, timing, asking) if isinstance(item, Refusal)
@@ -79,7 +79,10 @@ async def taken_in(desk: Desk, engine: Engine, data: bytes) -> Taken | Refusal:
 
 
 def record(desk: Desk, kind: str, row: dict[str, Any]) -> None:
-    """Keep a ``row`` of a kind ("prediction", "feedback") before it is answered; raises ``RouteError`` where that cannot be. A demo records nothing."""
+    """Keep a row of a kind ("prediction", "feedback") before it is answered; raises ``RouteError`` where that cannot be.
+
+    A demo records nothing.
+    """
     if desk.recorder is None:
         return
     try:

@@ -29,6 +29,7 @@ class PastBentoML:
         self._bentoml_app = bentoml_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or BentoML's start and stop."""
         await (self._bentoml_app if scope["type"] == "lifespan" else app)(scope, receive, send)
 
 
@@ -48,4 +49,4 @@ class LesionService:
         self._opened.close()
 
 
-LesionService.add_asgi_middleware(PastBentoML)
+LesionService.add_asgi_middleware(PastBentoML)  # type: ignore[attr-defined]  # the decorator has made a bentoml.Service of it

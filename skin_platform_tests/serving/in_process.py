@@ -1,4 +1,4 @@
-"""The service without a server: the real application with a real desk (engine, spool, keys, database), asked in this process."""
+"""The service without a server: the real application with a real desk (engine, spool, keys, database) in this process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

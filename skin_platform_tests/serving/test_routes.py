@@ -1,11 +1,14 @@
 """The routes of predictions: what they answer, what they refuse and how."""
 
 import io
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import pytest
 from PIL import Image
 
-from skin_platform.serving import bodies
+from skin_platform.serving import bodies, front
 from skin_platform.serving.answers import Error, Prediction, Predictions
 from skin_platform.serving.bodies import FORM_BYTES
 from skin_platform_tests.serving.in_process import champion, in_process
@@ -122,8 +125,8 @@ def test_a_batch_has_a_bound(http):
      "invalid_request", "form"),
     (b"--b--\r\n", "multipart/form-data; boundary=b", 422, "invalid_request", "image"),
     (b"--b\r\n\r\nx\r\n--b--\r\n", "multipart/form-data; boundary=b", 422, "invalid_request", "image"),
-    (b"--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\r\n" * 2 + b"--b--\r\n", "multipart/form-data; boundary=b",
-     422, "invalid_request", "2 files"),
+    (b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\nx\r\n' * 2 + b"--b--\r\n",
+     "multipart/form-data; boundary=b", 422, "invalid_request", "2 files"),
     (b"--b\r\n\r\nx\r\n" * 200 + b"--b--\r\n", "multipart/form-data; boundary=b", 413, "too_many_images", "fields"),
 ])
 def test_a_body_that_is_not_as_described_is_refused_by_name(http, body, kind, status, code, word):
@@ -135,29 +138,50 @@ def test_a_missing_field_says_which(http):
     assert "image" in refused(http.post("/predict", files={"picture": b"x"}), 422, "invalid_request")
 
 
+def streamed(service, path: str, body, kind: str = "image/png", **headers: str) -> tuple[int, int]:
+    """The status of the answer to a body that comes in pieces, and how many of them were taken."""
+    given = [(b"content-type", kind.encode()), *((name.encode(), value.encode()) for name, value in headers.items())]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "root_path": "", "headers": given,
+             "scheme": "http", "client": None, "server": None}
+    pieces, taken, told = iter(body), [], []
+
+    async def receive():
+        taken.append(1)
+        piece = next(pieces, None)
+        if piece == b"never":
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+    async def send(message):
+        told.append(message)
+
+    anyio.run(service.app, scope, receive, send)
+    return told[0]["status"], len(taken)
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/async", "/feedback"])
-def test_a_body_over_the_limit_is_refused_before_it_was_read(http, path):
-    taken = []
-
-    def endless():
-        for _ in range(100_000):
-            taken.append(1)
-            yield b"x" * 10_000
-
+def test_a_body_over_the_limit_is_refused_before_it_was_read(service, path):
     kind = {"/predict/batch": "multipart/form-data; boundary=b"}.get(path, "image/jpeg")
-    asked = {"content-type": kind, "transfer-encoding": "chunked"}
-    response = http.post(path, content=bodies_of(endless, path), headers=asked)
-    refused(response, 413, "too_large")
-    assert len(taken) < 100
-    announced = http.post(path, content=b"x" * 10, headers={"content-type": kind, "content-length": str(10**12)})
-    refused(announced, 413, "too_large")
+    begun = [b'--b\r\nContent-Disposition: form-data; name="images"\r\n\r\n'] if path == "/predict/batch" else []
+    status, taken = streamed(service, path, itertools.chain(begun, itertools.repeat(b"x" * 10_000)), kind)
+    assert status == 413
+    assert taken < 100
+    assert streamed(service, path, [b"x"], kind, **{"content-length": str(10**12)}) == (413, 0)
 
 
-def bodies_of(endless, path):
-    if path != "/predict/batch":
-        yield from endless()
-    yield b'--b\r\nContent-Disposition: form-data; name="images"\r\n\r\n'
-    yield from endless()
+def test_bodies_that_are_too_much_together_are_refused_but_not_one_alone(service, monkeypatch):
+    monkeypatch.setattr(front, "BODIES_BYTES", 50_000)
+    others = []
+
+    def held_up():
+        yield picture(1)[:1000]
+        with ThreadPoolExecutor(1) as another:
+            others.append(another.submit(streamed, service, "/predict", [b"x" * 50_000]).result()[0])
+        yield picture(1)[1000:]
+
+    assert streamed(service, "/predict", held_up())[0] == 200
+    assert others == [503]
+    assert sent(service.http, picture(1) + b"\0" * 60_000).status_code == 200
 
 
 def test_a_form_may_be_as_large_as_its_largest_image(http):
@@ -169,21 +193,8 @@ def test_a_form_may_be_as_large_as_its_largest_image(http):
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(service, monkeypatch):
-    import anyio
-
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.02)
-    told = []
-
-    async def never():
-        await anyio.sleep_forever()
-
-    async def tell(message):
-        told.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b"", "root_path": "",
-             "headers": [(b"content-type", b"image/png")], "scheme": "http", "client": None, "server": None}
-    anyio.run(service.app, scope, never, tell)
-    assert told[0]["status"] == 408
+    assert streamed(service, "/predict", [picture(1)[:9], b"never"])[0] == 408
 
 
 def test_a_request_id_is_kept_where_it_is_sane(http):

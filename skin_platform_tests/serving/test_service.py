@@ -1,6 +1,6 @@
 """The service as it is run: `skin serve` from a bento of a promoted version, one process for all promises.
 
-What it answers and refuses is held in process (``test_routes``); here is what a server, BentoML and the command line are part of.
+What it answers and refuses is held in process (``test_routes``); here is what needs a server, BentoML or the command line.
 """
 
 import json
@@ -218,7 +218,8 @@ def test_a_service_that_is_stopped_answers_what_it_has_begun(process, picture, s
         yield picture[100:]
 
     def ask(_):
-        return httpx.post(f"{url}/predict", content=halves(), headers={"content-type": "image/png"}, trust_env=False, timeout=30)
+        kind = {"content-type": "image/png"}
+        return httpx.post(f"{url}/predict", content=halves(), headers=kind, trust_env=False, timeout=30)
 
     with ThreadPoolExecutor(4) as pool:
         asking = [pool.submit(ask, number) for number in range(4)]
