@@ -26,23 +26,29 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     prepare_home(settings)
     port = port or settings.api_port
     check_port_is_free(settings.api_host, port)
-    tag, url = _champions_tag(settings), f"http://{settings.api_host}:{port}"
-    promotion = read_promotion(settings.home.export)
-    if tag is None or promotion is None:
-        _tell(f"{settings.home.root}: {NO_CHAMPION}\nthe service at {url} says so, too (docs: /docs)")
+    tag, promotion = _champions_tag(settings), read_promotion(settings.home.export)
+    environment = serve_environment(settings.home.root)
+    if settings.skin_bundle is not None:
+        environment["SKIN_BUNDLE"] = str(settings.skin_bundle.resolve())  # BentoML serves from a folder of its own
+        _tell(f"serving the bundle in {environment['SKIN_BUNDLE']} (SKIN_BUNDLE), whoever is the champion")
+    elif tag is None or promotion is None:
+        _tell(f"{settings.home.root}: {NO_CHAMPION}; until then the service says so, too")
     else:
-        _tell(f"serving {tag} at {url} (docs: /docs)\n{_how(promotion)}")
-    _tell(_where_to_go(settings, url))
+        _tell(f"serving {tag}\n{_how(promotion)}")
+    _tell(_where_to_go(settings, port))
     sys.stdout.flush()
-    command = serve_command(tag, settings.home.root, settings.api_host, port)
-    os.execve(sys.executable, command, serve_environment(settings.home.root))
+    os.execve(sys.executable, serve_command(tag, settings.home.root, settings.api_host, port), environment)
 
 
-def _where_to_go(settings: "Settings", url: str) -> str:
-    """A command line to begin with, and in a demo the page."""
-    key = "-H 'Authorization: Bearer <key>' " if _asks_for_key(settings) else ""
-    page = f"drop an image at {url}/, or ask it" if settings.skin_env == "demo" else "ask it"
-    return f"{page}: curl {key}-F image=@photo.jpg {url}/predict"
+def _where_to_go(settings: "Settings", port: int) -> str:
+    """The addresses to begin with, and a command line that can be pasted."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api_host, settings.api_host)
+    url, is_demo = f"http://{host}:{port}", settings.skin_env == "demo"
+    has_keys = _asks_for_key(settings)
+    places = [*([f"drop an image: {url}/"] if is_demo else []), f"all routes: {url}/docs", f"the model: {url}/model-status"]
+    key = "-H 'Authorization: Bearer <key>' " if has_keys else ""
+    hint = "" if has_keys or is_demo else "\nno key is asked for; make one with: skin keys add NAME"
+    return "\n".join([*places, f"ask it: curl {key}-F image=@photo.jpg {url}/predict"]) + hint
 
 
 def _asks_for_key(settings: "Settings") -> bool:
