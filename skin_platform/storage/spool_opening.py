@@ -117,8 +117,18 @@ def _anew(path: Path, max_bytes: int, why: str) -> sqlite3.Connection:
         with suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{aside}{suffix}")
     connection = _sound(path, max_bytes)
+    _pad(aside)
     with closing(connected(aside)) as damaged:
         count = taken_over(damaged, connection)
     logger.error("the spool %s was damaged (%s): it was set aside as %s; %d entries that could be read of it were taken over",
                  path, why, aside.name, count)
     return connection
+
+
+def _pad(path: Path) -> None:
+    """Bring a file that was cut short to the length in its header (pages, at byte 28): else SQLite reads none of it."""
+    with path.open("rb") as file:
+        pages = int.from_bytes(file.read(100)[28:32], "big")
+    length = pages * PAGE_BYTES
+    if path.stat().st_size < length <= 2 * path.stat().st_size + WAL_PAGES * PAGE_BYTES:
+        os.truncate(path, length)

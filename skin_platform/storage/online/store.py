@@ -56,6 +56,8 @@ class OnlineStore:
         Raises ``RefusedRowsError`` where one of them can never be inserted; then none is.
         """
         insert = insert_postgresql if self.engine.dialect.name == "postgresql" else insert_sqlite
+        if is_missing(self.engine):  # to insert would make a file that others can read
+            raise OnlineStoreError(f"the online store {self.shown_url} is not there")
         if rows:
             with reaching(self.engine), self.engine.begin() as connection:
                 connection.execute(insert(TABLES[kind]).on_conflict_do_nothing(), [dict(row) for row in rows])
@@ -109,9 +111,13 @@ class OnlineStore:
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows; none where the database is still empty, which stays so. One of before is upgraded first."""
-        if not self.is_ready:
+        if not self.is_ready or is_missing(self.engine):
             if self.revision().state == "empty":
                 return []
             self.upgrade()
-        with reaching(self.engine), self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+        try:
+            with reaching(self.engine), self.engine.connect() as connection:
+                return [dict(row) for row in connection.execute(query).mappings()]
+        except OnlineStoreError:
+            self.is_ready = False  # it may be another database by the next time
+            raise
