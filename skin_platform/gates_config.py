@@ -90,8 +90,8 @@ class CoverageConfig(_Entry):
 
 
 class ConformalConfig(_Entry):
-    """How often a prediction set must hold the true label, on average or for each label; how large a share of images of the same
-    kind may be flagged as of another."""
+    """How often a prediction set must hold the true label, on average or for each label; how large a share of images of the
+    same kind may be flagged as of another."""
 
     coverage: float = Field(default=0.9, gt=0, lt=1)
     by_label: bool = False

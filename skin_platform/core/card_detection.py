@@ -20,11 +20,12 @@ def detection(evidence: Fields) -> list[str]:
     if found["level_in_force"] is None:
         return [HEADING, "", "Whether an image is of another kind than those it learnt from, this version does not tell: "
                 f"{found['calibration_images']} images can calibrate that, {found['fewest']} are needed."]
-    return [HEADING, "", "Beside its answer the model says whether an image seems to be of another kind than those it learnt from, "
-            f"as noise or a page of text is. Of images of the same kind, it is made to flag a share of "
-            f"{figure(found['level_in_force'])} at most; that rests on {found['calibration_images']} images that it did not learn "
-            f"from. {_flagged(found)} How many images of another kind it flags depends on how different they are, and was not "
-            "measured: an image that is not flagged may be of another kind all the same.", "", escaped(found["assumption"])]
+    return [HEADING, "", "Beside its answer the model says whether an image seems to be of another kind than those it learnt "
+            "from, as noise or a page of text is. Of images of the same kind, it is made to flag a share of "
+            f"{figure(found['level_in_force'])} at most; that rests on {found['calibration_images']} images that it did not "
+            f"learn from. {_flagged(found)} How many images of another kind it flags depends on how different they are, and "
+            "was not measured: an image that is not flagged may be of another kind all the same.", "",
+            escaped(found["assumption"])]
 
 
 def _flagged(found: Fields) -> str:

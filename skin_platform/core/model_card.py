@@ -1,8 +1,9 @@
 """The model card: what a version is, what it scored on whom, and what it is not for, written so that a clinician reads it.
 
-Here: the card as Markdown, from the version's evidence alone (Mitchell et al. 2019, Model Cards for Model Reporting). Not here:
-its tables (``core.card_tables``), its detector (``core.card_detection``), what was decided (``core.card_decisions``), its limits (``core.card_limits``), whether a card
-says what the evidence says (``core.card_check``), gathering the evidence and keeping the card (``defs.registry.model_card``).
+Here: the card as Markdown, from the version's evidence alone (Mitchell et al. 2019, Model Cards for Model Reporting). Not
+here: its tables (``core.card_tables``), its detector (``core.card_detection``), what was decided (``core.card_decisions``), its
+limits (``core.card_limits``), whether a card says what the evidence says (``core.card_check``), gathering the evidence and
+keeping the card (``defs.registry.model_card``).
 
 No sentence of a card holds a number of its own: every number comes from the evidence.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from skin_platform.core.references import BundleReference, EvaluationReference
-from skin_platform.defs.exported_model import exported_model
+from skin_platform.defs.exported_model import exported_model, is_exported_from
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
 from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest, read_bundle
 from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export, withdraw_export
@@ -28,9 +28,9 @@ class BundleFault(RuntimeError):  # noqa: N818  it is the version that is at fau
 def ensure_bundle(version: str, stores: Stores) -> BundleReference:
     """The bento of a version: the one that is here, or one built of what the object store has.
 
-    Built where there is none yet, or one that is damaged, of another checkpoint, calibration or model card, or of other serving
-    code. Several processes may ask at once: one builds. Raises ``BundleFault``, ``KeyError`` for an unknown version,
-    ``StorageError``.
+    Built where there is none yet, or one that is damaged, of another checkpoint, evaluation or model card, of other serving
+    code, or with an image that was withdrawn since. Several processes may ask at once: one builds. Raises ``BundleFault``,
+    ``KeyError`` for an unknown version, ``StorageError``.
     """
     from skin_platform.serving.packing import pack
 
@@ -102,7 +102,7 @@ def _packed(tag: str, origin: EvaluationReference, stores: Stores) -> Bundle | N
 
     with suppress(PackingError, BundleError, OSError):
         bundle = packed_bundle(tag, stores.settings.home.bentoml)
-        if (bundle.provenance.checkpoint_sha256, bundle.calibration) == (origin.checkpoint.sha256, origin.calibration):
+        if is_exported_from(bundle, origin, stores):
             return bundle
     return None
 

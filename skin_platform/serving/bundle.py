@@ -1,14 +1,15 @@
 """The bundle: the folder inside a bento that holds all that serving needs.
 
     model.onnx  class_index.json  signature.json  preprocessing.json  calibration.json  golden.json  golden/<sha256>
-    model_card.md  where the version has one
-    ood.npz        where the version has a detector
+    manifest.tsv.gz  the dataset's canonical text, whose SHA-256 is the digest, so that the service itself can tell its lineage
+    model_card.md, evaluation.json, ood.npz  where the version has a card, figures, a detector
     bundle.json    where it comes from, and the SHA-256 of every other file
 
 Here: its files, read and written. Not here: inference (``serving.engine``), the bento (``serving.packing``), which version is
 served (``serving.exporting``).
 """
 
+import gzip
 import hashlib
 import json
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from skin_platform.core.preprocessing import Preprocessing
 
 BENTO_NAME = "lesion_classifier"
 CARD = "model_card.md"
-OOD = "ood.npz"
+OOD, EVALUATION, MANIFEST = "ood.npz", "evaluation.json", "manifest.tsv.gz"
 RECORD = "bundle.json"
 
 
@@ -34,7 +35,8 @@ class BundleError(RuntimeError):
 class Provenance:
     """Where a bundle comes from: the chain from its model version to the data and the code.
 
-    ``serving_code_sha256`` is of the code packed beside it; ``files`` has the SHA-256 of every file of the bundle but this one.
+    ``report_sha256`` is of the figures of its evaluation on the split ``evaluated_on``, ``serving_code_sha256`` of the code
+    packed beside it; ``files`` has the SHA-256 of every file of the bundle but this one.
     """
 
     model_version: str
@@ -49,6 +51,8 @@ class Provenance:
     mlflow_run_id: str
     accuracy: float
     macro_f1: float
+    report_sha256: str = ""
+    evaluated_on: str = ""
     serving_code_sha256: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
@@ -69,8 +73,11 @@ class GoldenImage:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory; ``model`` is ONNX, ``model_card`` Markdown (empty where the version has none), ``ood`` None where the
-    version has no detector."""
+    """A bundle in memory.
+
+    ``model`` is ONNX, ``model_card`` Markdown, ``ood`` the detector of images of another kind, ``evaluation`` the figures as
+    JSON, ``manifest`` the dataset's canonical text, gzipped; each empty or None where the version has none.
+    """
 
     model: bytes
     labels: tuple[str, ...]
@@ -80,13 +87,27 @@ class Bundle:
     golden: tuple[GoldenImage, ...]
     model_card: str = ""
     ood: OutOfDistribution | None = None
+    evaluation: bytes = b""
+    manifest: bytes = b""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """Names, dtypes and shapes of the model's input and output; -1 is the batch."""
-        size = self.preprocessing.size_px
+        """Names, dtypes and shapes of the model's input and outputs; -1 is the batch, or a number that nothing here needs."""
+        size, features = self.preprocessing.size_px, len(self.ood.centre) if self.ood else -1
         return {"inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 3, size, size]}],
-                "outputs": [{"name": "logits", "dtype": "float32", "shape": [-1, len(self.labels)]}]}
+                "outputs": [{"name": "logits", "dtype": "float32", "shape": [-1, len(self.labels)]},
+                            {"name": "features", "dtype": "float32", "shape": [-1, features]}]}
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures of the evaluation; empty where the version has none."""
+        found: dict[str, Any] = json.loads(self.evaluation) if self.evaluation else {}
+        return found
+
+    @property
+    def dataset_manifest(self) -> str:
+        """The dataset's canonical text: a line an image, sha256, label, group and split; empty where there is none."""
+        return gzip.decompress(self.manifest).decode() if self.manifest else ""
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> str:
@@ -98,8 +119,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
         "preprocessing.json": _dumped(bundle.preprocessing.as_dict()),
         "calibration.json": _dumped(asdict(bundle.calibration)),
         "golden.json": _dumped([{"sha256": g.sha256, "probabilities": list(g.probabilities)} for g in bundle.golden]),
-        **({CARD: bundle.model_card.encode()} if bundle.model_card else {}),
-        **({OOD: bundle.ood.as_npz()} if bundle.ood else {}),
+        **_given({CARD: bundle.model_card.encode(), OOD: bundle.ood.as_npz() if bundle.ood else b"",
+                  EVALUATION: bundle.evaluation, MANIFEST: bundle.manifest}),
         **{f"golden/{image.sha256}": image.data for image in bundle.golden}}
     pinned = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = _dumped(asdict(replace(bundle.provenance, files=pinned)))
@@ -123,7 +144,8 @@ def read_bundle(folder: Path) -> Bundle:
         return Bundle(files["model.onnx"], tuple(index[str(i)] for i in range(len(index))),
                       Preprocessing.from_dict(json.loads(files["preprocessing.json"])),
                       Calibration(**json.loads(files["calibration.json"])), provenance, golden, files.get(CARD, b"").decode(),
-                      OutOfDistribution.from_npz(files[OOD]) if OOD in files else None)
+                      OutOfDistribution.from_npz(files[OOD]) if OOD in files else None, files.get(EVALUATION, b""),
+                      files.get(MANIFEST, b""))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} is no usable bundle: {error}") from error
 
@@ -137,6 +159,10 @@ def provenance_of(folder: Path) -> dict[str, Any]:
     """``bundle.json`` alone, for those who only trace; raises ``OSError`` or ``ValueError`` where it cannot be read."""
     found: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return found
+
+
+def _given(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if data}
 
 
 def _dumped(value: dict[str, Any] | Sequence[Any]) -> bytes:
