@@ -7,15 +7,25 @@ routes (``serving.app``), what answers (``serving.opening``).
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from skin_platform.dataset_config import SettingsError
 from skin_platform.serving.app import build_app
 from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.logs import configure
 from skin_platform.serving.opening import Opened, opened
 from skin_platform.serving.parent import end_with_parent
-from skin_platform.settings import load_settings
+from skin_platform.settings import Settings, load_settings
+
+
+def _settings() -> Settings:
+    """The settings in force; where they are at fault, BentoML ends with the line that says why, before it starts a worker."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise SystemExit(f"error: {error}") from None
+
 
 configure()
-app = build_app(load_settings().skin_env)
+app = build_app(_settings().skin_env)
 
 
 class PastBentoML:
