@@ -1,10 +1,9 @@
-"""The service as it is run: `skin serve` from a bento of a promoted version, one process for all promises.
+"""The service as it is run: `bentoml serve` of a bento, one process for all promises.
 
-What it answers and refuses is held in process (``test_routes``); here is what needs a server, BentoML or the command line.
+What it answers and refuses is held in process (``test_routes``); here is what needs a server or BentoML.
 """
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,50 +14,40 @@ from pathlib import Path
 import httpx
 import pytest
 
-from skin_platform.client import ApiError, SkinClient, top_k_predictions
-from skin_platform.defs.bundling import export_champion
-from skin_platform.lineage import trace_prediction
+from skin_platform.client import SkinClient, top_k_predictions
 from skin_platform.serving.bento_store import bento_folder
-from skin_platform.serving.bundle import BundleError, read_bundle
-from skin_platform.serving.launch import LaunchError, current_tag, free_port, held_port
+from skin_platform.serving.bundle import BundleError, read_bundle, write_bundle
+from skin_platform.serving.launch import LaunchError, current_tag, free_port, held_port, serve_command, serve_environment
+from skin_platform.serving.packing import pack
+from skin_platform.settings import load_settings
 from skin_platform.storage.online.store import OnlineStore
-from skin_platform.storage.stores import Stores
-from skin_platform_tests.defs.bundles.registered import NAMES as LABELS
-from skin_platform_tests.defs.bundles.registered import new_home, promote, register
-from skin_platform_tests.deployments import SKIN, background, wait_for
+from skin_platform_tests.deployments import background, wait_for
 from skin_platform_tests.deployments import free_port as any_port
+from skin_platform_tests.serving.tiny_bundles import LABELS, picture, tiny_bundle
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory) -> Stores:
-    """A home with a champion."""
-    found = new_home(tmp_path_factory.mktemp("served") / "home")
-    promote(found, register(found))
-    export_champion(found)
-    return found
+def home(tmp_path_factory) -> Path:
+    """A home in which a bento lies, and nothing else."""
+    return tmp_path_factory.mktemp("served")
 
 
 @pytest.fixture(scope="module")
-def home(stores) -> Path:
-    return stores.settings.home.root
+def tag(home, tmp_path_factory) -> str:
+    return pack(tiny_bundle(1), home / "bentoml", tmp_path_factory.mktemp("build"))[0]
 
 
 @pytest.fixture(scope="module")
-def picture(stores) -> bytes:
-    row = stores.datasets.read(stores.datasets.latest())[0]
-    return stores.cache.image(row.sha256, row.s3_uri)
-
-
-@pytest.fixture(scope="module")
-def process(home, tmp_path_factory):
-    """`skin serve` as a person starts it, and where it listens."""
+def process(home, tag, tmp_path_factory):
+    """`bentoml serve` as a person starts it, and where it listens."""
     port = any_port()
     log = tmp_path_factory.mktemp("serve") / "log"
-    with background(SKIN, "serve", "--home", home, "--port", port, log=log) as started:
+    with background(*serve_command(tag, home, "127.0.0.1", port), log=log, env=serve_environment(home)) as started:
         client = SkinClient(f"http://127.0.0.1:{port}")
-        wait_for(lambda: started.poll() is None and client.is_ready(), 90, f"the service: {log.read_text()[-2000:]}")
+        wait_for(lambda: started.poll() is not None or client.is_ready(), 90, "the service")
+        assert started.poll() is None, log.read_text()[-2000:]
         yield started, f"http://127.0.0.1:{port}"
 
 
@@ -67,15 +56,15 @@ def url(process) -> str:
     return process[1]
 
 
-def test_curl_gets_label_probabilities_set_version_and_id(url, picture, tmp_path, stores):
-    (tmp_path / "x.jpg").write_bytes(picture)
-    done = subprocess.run(["curl", "-sf", "-F", f"image=@{tmp_path / 'x.jpg'}", f"{url}/predict"], capture_output=True,
+def test_curl_gets_label_probabilities_set_version_and_id(url, tmp_path):
+    (tmp_path / "x.png").write_bytes(picture(1))
+    done = subprocess.run(["curl", "-sf", "-F", f"image=@{tmp_path / 'x.png'}", f"{url}/predict"], capture_output=True,
                           text=True, check=True)
     answer = json.loads(done.stdout)
     assert answer["top_k"][0]["label"] == answer["label"]
     assert set(answer["prediction_set"]["labels"]) <= set(LABELS)
-    assert answer["model_version"] == stores.versions.aliases()["champion"]
-    raw = subprocess.run(["curl", "-sf", "-H", "Content-Type: image/png", "--data-binary", f"@{tmp_path / 'x.jpg'}",
+    assert answer["model_version"] == tiny_bundle(1).provenance.model_version
+    raw = subprocess.run(["curl", "-sf", "-H", "Content-Type: image/png", "--data-binary", f"@{tmp_path / 'x.png'}",
                           f"{url}/predict"], capture_output=True, text=True, check=True)
     assert json.loads(raw.stdout)["top_k"] == answer["top_k"]
 
@@ -95,22 +84,22 @@ def test_what_is_not_ours_is_not_there(url, path):
     assert (page.status_code, page.json()["code"]) == (404, "not_found")
 
 
-def test_the_status_tells_which_model_answers(url, stores):
+def test_a_bento_answers_with_its_own_bundle_where_nothing_is_exported(url, tag):
     with SkinClient(url) as client:
         status = client.model_status()
         assert client.health()["status"] == "ok"
-    assert status["bundle"] == current_tag(stores.settings.home.export)
-    assert status["dataset_digest"] == stores.datasets.latest()
+    assert status["bundle"] == tag
     assert status["labels"] == list(LABELS)
+    assert status["promotion"] is None
     assert status["ready"] is True
 
 
-def test_a_connection_survives_bodies_that_were_refused_unread(url, picture):
+def test_a_connection_survives_bodies_that_were_refused_unread(url):
     with httpx.Client(base_url=url, trust_env=False) as http:
         for size in (0, 100_000, 3_000_000):
             refused = http.post("/predict", content=b"x" * size, headers={"content-type": "text/plain"})
             assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
-            assert http.post("/predict", files={"image": picture}).status_code == 200
+            assert http.post("/predict", files={"image": picture(1)}).status_code == 200
 
 
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(url):
@@ -126,33 +115,8 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(url):
     assert len(sent) < 200
 
 
-def test_an_answer_is_traced_without_its_bento_too(url, stores, picture, monkeypatch):
-    with SkinClient(url) as client:
-        answer = client.predict(picture)
-    trace, images = trace_prediction(answer["prediction_id"], stores.settings, wait_seconds=20)
-    assert (trace.model_version, trace.dataset_digest) == (answer["model_version"], stores.datasets.latest())
-    assert len(images.rows) == 12
-    monkeypatch.setattr(stores.settings.home, "bentoml", stores.settings.home.root / "no bentos")
-    assert trace_prediction(answer["prediction_id"], stores.settings)[0] == trace
-
-
-def test_the_command_line_asks_the_service(url, picture, tmp_path):
-    (tmp_path / "ä b.jpg").write_bytes(picture)
-    done = subprocess.run([SKIN, "predict", str(tmp_path / "ä b.jpg"), "--url", url], capture_output=True, text=True,
-                          check=True)
-    assert any(label in done.stdout for label in LABELS)
-    missing = subprocess.run([SKIN, "predict", str(tmp_path / "none.jpg"), "--url", url], capture_output=True, text=True)
-    assert missing.returncode == 1
-    assert "none.jpg" in missing.stderr
-
-
-def test_a_service_that_is_not_there_is_one_clear_error():
-    with SkinClient("http://127.0.0.1:9", retries=0) as client, pytest.raises(ApiError, match="unreachable"):
-        client.health()
-
-
-def test_the_bento_runs_its_own_code_without_torch(home):
-    source = bento_folder(current_tag(home / "runs" / "skin5-current"), home / "bentoml") / "src"
+def test_the_bento_runs_its_own_code_without_torch(home, tag):
+    source = bento_folder(tag, home / "bentoml") / "src"
     code = ("import sys; import skin_platform.serving.service as s; from pathlib import Path; "
             "assert Path(s.__file__).is_relative_to(sys.path[0]), s.__file__; "
             "print([m for m in ('torch', 'dagster', 'mlflow', 'duckdb', 'transformers') if m in sys.modules])")
@@ -192,8 +156,9 @@ def test_top_k_predictions_are_sorted_and_stable():
         top_k_predictions({"a": 1.0}, 0)
 
 
-def test_damage_to_a_bundle_is_named(home, tmp_path):
-    folder = shutil.copytree(home / "runs" / "skin5-current", tmp_path / "bundle")
+def test_damage_to_a_bundle_is_named(tmp_path):
+    folder = tmp_path / "bundle"
+    write_bundle(tiny_bundle(1), folder)
     model = bytearray((folder / "model.onnx").read_bytes())
     model[len(model) // 2] ^= 1
     (folder / "model.onnx").write_bytes(bytes(model))
@@ -206,16 +171,16 @@ def test_damage_to_a_bundle_is_named(home, tmp_path):
         read_bundle(Path(tmp_path / "nowhere"))
 
 
-def test_a_service_that_is_stopped_answers_what_it_has_begun(process, picture, stores):
+def test_a_service_that_is_stopped_answers_what_it_has_begun(process, home):
     """The last of this file: it ends the process that the others ask."""
     started, url = process
     begun, stopped = threading.Barrier(5), threading.Event()
 
     def halves():
-        yield picture[:100]
+        yield picture(1)[:100]
         begun.wait(20)
         stopped.wait(20)
-        yield picture[100:]
+        yield picture(1)[100:]
 
     def ask(_):
         kind = {"content-type": "image/png"}
@@ -230,7 +195,7 @@ def test_a_service_that_is_stopped_answers_what_it_has_begun(process, picture, s
         answers = [answer.result() for answer in asking]
     assert [answer.status_code for answer in answers] == [200] * 4
     assert started.wait(30) == 0
-    stored = {row["prediction_id"] for row in OnlineStore(stores.settings.online_url).predictions()}
+    stored = {row["prediction_id"] for row in OnlineStore(load_settings(skin_home=home).online_url).predictions()}
     assert {answer.json()["prediction_id"] for answer in answers} <= stored
 
 
