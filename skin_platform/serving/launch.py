@@ -16,6 +16,7 @@ import httpx
 
 from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.exporting import exported_version
+from skin_platform.settings import load_settings
 
 WITHOUT_BUNDLE = "skin_platform.serving.service:LesionService"
 START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
@@ -54,8 +55,12 @@ def serve_environment(home: Path) -> dict[str, str]:
 
 
 def pinned_environment(home: Path) -> dict[str, str]:
-    """The same for a service that answers with the bento it was started from, whoever is the champion."""
-    return {**serve_environment(home), "SKIN_FOLLOW_CHAMPION": "false"}
+    """The same for a service that answers with the bento it was started from, whoever is the champion.
+
+    Never as a demo, in which nothing is recorded: a walk ends with the trace of its answer.
+    """
+    recorded = {"SKIN_ENV": "dev"} if load_settings().skin_env == "demo" else {}
+    return {**serve_environment(home), **recorded, "SKIN_FOLLOW_CHAMPION": "false"}
 
 
 def free_port(host: str, first: int, tries: int = 50) -> int:
