@@ -171,6 +171,13 @@ class RefusedVersion(Answer):
     since: str
 
 
+class Detector(Answer):
+    """What tells images that are unlike those learnt from."""
+
+    level: float = Field(description="The share of ordinary images that it may flag", examples=[0.01])
+    calibration_images: int = Field(description="What that rests on", examples=[150])
+
+
 class ModelStatus(Answer):
     """Which model answers, how it came to that, how good and how old it is, and what it was trained on."""
 
@@ -185,6 +192,7 @@ class ModelStatus(Answer):
     labels: list[str] = Field([], examples=[["melanoma", "naevus"]])
     metrics: Metrics | None = None
     coverage: float | None = Field(None, description="Of its prediction sets", examples=[0.9])
+    out_of_distribution: Detector | None = Field(None, description="Null where the version has no detector")
     dataset_digest: str | None = Field(None, examples=[DIGEST])
     dataset_images: dict[str, int] | None = Field(None, examples=[{"train": 700, "val": 150, "test": 150}])
     checkpoint_sha256: str | None = Field(None, examples=[DIGEST])

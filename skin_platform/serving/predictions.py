@@ -52,14 +52,13 @@ def origin_of(provenance: Provenance) -> dict[str, str]:
 def answer_of(prediction_id: str, bundle: Bundle, scored: Scored, timing: Timing, asking: Asking) -> dict[str, Any]:
     """The body of one answered image; a ``top_k`` beyond the number of labels gives all of them."""
     best = top_k_predictions(scored.probabilities, min(asking.top_k, len(scored.probabilities)))
-    held = scored.prediction_set
-    ood = getattr(scored, "ood", None)
+    held, ood = scored.prediction_set, scored.ood
     return {
         "prediction_id": prediction_id, "label": best[0][0], "probability": best[0][1],
         "top_k": [{"label": label, "probability": probability} for label, probability in best],
         "prediction_set": {"labels": list(held.labels), "coverage": bundle.calibration.coverage},
         "abstained": held.abstained, "abstained_reason": held.reason,
-        "out_of_distribution": None if ood is None else {"score": ood.score, "p_value": ood.p_value, "flagged": ood.flagged},
+        "out_of_distribution": {"score": ood.score, "p_value": ood.p_value, "flagged": ood.flagged} if ood else None,
         **origin_of(bundle.provenance),
         "timing_ms": {"decode": round(timing.decode, 2), "infer": round(timing.infer, 2), "total": round(timing.total, 2)},
         "request_id": asking.request_id, "notice": NOTICE,
@@ -69,8 +68,7 @@ def answer_of(prediction_id: str, bundle: Bundle, scored: Scored, timing: Timing
 def answered_row(prediction_id: str, bundle: Bundle, engine_name: str, taken: Taken, scored: Scored, timing: Timing,
                  asking: Asking) -> dict[str, Any]:
     """What is recorded of one answered image; ``probabilities`` holds every label's."""
-    held = scored.prediction_set
-    ood = getattr(scored, "ood", None)
+    held, ood = scored.prediction_set, scored.ood
     best = top_k_predictions(scored.probabilities, 1)[0][0]
     return {
         **_row(prediction_id, asking, timing), "outcome": "abstained" if held.abstained else "answered", "code": None,

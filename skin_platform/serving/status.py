@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
+from skin_platform.core.ood import OutOfDistribution
 from skin_platform.serving.desk import Current, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
 from skin_platform.serving.exposition import exposition, state_of
@@ -76,9 +77,14 @@ def _told(current: Current) -> dict[str, Any]:
         "bundle": provenance.tag, "engine": current.engine.name, "created_at": provenance.created_at,
         "age_days": round(age.total_seconds() / 86400, 3), "labels": list(bundle.labels),
         "metrics": {"accuracy": provenance.accuracy, "macro_f1": provenance.macro_f1},
-        "coverage": bundle.calibration.coverage, "dataset_digest": provenance.dataset_digest,
+        "coverage": bundle.calibration.coverage, "out_of_distribution": _detector(bundle.ood),
+        "dataset_digest": provenance.dataset_digest,
         "dataset_images": provenance.dataset_images, "checkpoint_sha256": provenance.checkpoint_sha256,
         "code_version": provenance.code_version}
+
+
+def _detector(ood: OutOfDistribution | None) -> dict[str, Any] | None:
+    return {"level": ood.level_in_force, "calibration_images": len(ood.calibration_scores)} if ood else None
 
 
 def _promotion(current: Current) -> dict[str, Any] | None:
