@@ -73,18 +73,16 @@ def _database(settings: "Settings") -> dict[str, Any]:
 def _spool(settings: "Settings") -> dict[str, Any]:
     from skin_platform.storage.spool import Spool
 
-    found: dict[str, Any] = {"path": str(settings.home.spool), "waiting": 0, "oldest_s": 0.0, "bytes": 0, "set_aside": []}
-    damaged = sorted(path.name for path in settings.home.spool.parent.glob(f"{settings.home.spool.name}.damaged-*")
-                     if not path.name.endswith(("-wal", "-shm")))
-    if not settings.home.spool.exists():
-        return found | {"damaged": damaged}
-    spool = Spool(settings.home.spool, settings.skin_spool_bytes)
-    try:
+    place = settings.home.spool
+    told: dict[str, Any] = {"path": str(place), "waiting": 0, "oldest_s": 0.0, "bytes": 0, "set_aside": []}
+    if place.exists():
+        spool = Spool(place, settings.skin_spool_bytes)
         refused = [{"kind": item.kind, "reason": reason, "row": item.row} for item, reason in spool.refused()]
-        return found | {"waiting": spool.depth, "oldest_s": round(spool.oldest_age(), 1), "bytes": spool.bytes,
-                        "set_aside": refused, "damaged": damaged}
-    finally:
+        told |= {"waiting": spool.depth, "oldest_s": round(spool.oldest_age(), 1), "bytes": spool.bytes, "set_aside": refused}
         spool.close()
+    told["damaged"] = sorted(path.name for path in place.parent.glob(f"{place.name}.damaged-*")
+                             if not path.name.endswith(("-wal", "-shm")))
+    return told
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
