@@ -46,6 +46,7 @@ CODES = {
     "no_champion": Code(503, "No model has been promoted yet.", 10),
     "overloaded": Code(503, "More images wait than may; ask again after Retry-After seconds.", 1),
     "spool_full": Code(503, "Predictions cannot be recorded at the moment, so none are made; ask again later.", 5),
+    "store_down": Code(503, "The database of predictions does not answer; ask again later.", 5),
     "not_in_demo": Code(501, "Nothing is recorded in a demo, so this cannot be answered there."),
     "internal": Code(500, "A fault of the service; its log has the request id."),
 }

@@ -1,21 +1,75 @@
 """Tracing: the route ``GET /lineage/predictions/{id}``, from an answer back to what made it.
 
-Here: what the service itself can tell, from its bundles and the online store. Not here: the chain down to the objects and the
-code, which needs the object store (``lineage``).
+Here: what the service itself can tell, from its bundles and the online store. Not here: the chain (``serving.chain``), its links
+down to the objects, which need the object store (``skin trace``).
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.params import Depends
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from skin_platform.serving.chain import bundle_of, chain
+from skin_platform.serving.describing import PREDICTION_ID_PARAMETER, described
+from skin_platform.serving.desk import Desk, desk_of
+from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.feedback import READERS
+from skin_platform.serving.front import asked_of
+from skin_platform.serving.ids import is_id
+from skin_platform.storage.online.reaching import OnlineStoreError
+
+
+class LineageLink(BaseModel):
+    """One step of the chain."""
+
+    link: str = Field(examples=["dataset → images"])
+    is_verified: bool | None = Field(description="Null where what would show it is not here", examples=[True])
+    how: str = Field(examples=["SHA-256 of the canonical manifest, a line an image"])
+
+
+class Lineage(BaseModel):
+    """Where a prediction comes from; a part is null where the bundle that gave it is not here any more."""
+
+    prediction: dict[str, Any] = Field(description="What was recorded of it")
+    bundle: dict[str, Any] | None = Field(description="Its tag, its serving code, and the SHA-256 of each of its files")
+    version: dict[str, Any] | None = Field(description="The model version and its checkpoint")
+    evaluation: dict[str, Any] | None = Field(description="What the version scored, and on what")
+    dataset: dict[str, Any] | None = Field(description="The dataset's digest, its images by split, and this image where in it")
+    code: dict[str, Any] | None = Field(description="Version of the code, and the runs that trained")
+    links: list[LineageLink] = Field(description="Each step, and whether it was verified just now")
+    request_id: str
 
 
 def add_routes(app: FastAPI, dependencies: Sequence[Depends] = ()) -> None:
     """Mount the route; ``dependencies`` decide who may ask (the scope ``operate``)."""
-    app.add_api_route("/lineage/predictions/{prediction_id}", lineage, methods=["GET"], dependencies=list(dependencies))
+    described_so = described(Lineage, ("unknown_prediction", "not_in_demo", "store_down"), keyed=True,
+                             parameters=(PREDICTION_ID_PARAMETER,))
+    app.add_api_route("/lineage/predictions/{prediction_id}", lineage, methods=["GET"], dependencies=list(dependencies),
+                      response_model=None, tags=["operate"], **described_so)
 
 
-def lineage(prediction_id: str) -> dict[str, Any]:
-    """The chain of a prediction."""
-    return {"prediction_id": prediction_id}
+async def lineage(request: Request) -> Response:
+    """Follow a prediction to its bundle, version, evaluation, dataset and code, each link verified with what is here."""
+    prediction_id = request.path_params["prediction_id"]
+    if not is_id(prediction_id):
+        raise RouteError("unknown_prediction", "a prediction id is a UUID, as /predict answers with")
+    told = await asyncio.get_running_loop().run_in_executor(READERS, _traced, prediction_id, desk_of(request))
+    return json_answer(told | {"request_id": asked_of(request).request_id})
+
+
+def _traced(prediction_id: str, desk: Desk) -> dict[str, Any]:
+    """The chain of a prediction, on its way to the database or in it. Raises ``RouteError``."""
+    if desk.recorder is None or desk.store is None:
+        raise RouteError("not_in_demo", "a demo records no predictions, so there is none to trace")
+    try:
+        row = desk.recorder.find("prediction", prediction_id) or desk.store.prediction(prediction_id)
+    except OnlineStoreError as error:
+        raise RouteError("store_down", str(error)) from None
+    if row is None:
+        raise RouteError("unknown_prediction", f"no prediction {prediction_id} was recorded here")
+    engine = desk.current.engine
+    return chain(row, bundle_of(row, desk.settings, engine.bundle if engine else None))
