@@ -28,7 +28,7 @@ demo: setup  ## walk a delivery to an HTTP answer: make demo [DATA=<folder>] [SK
 dev: setup  ## the Dagster UI with sensors on, at http://127.0.0.1:3000; drop files into $SKIN_HOME/raw
 	@$(BIN)/skin dev
 
-serve: setup  ## serve the current bundle at http://127.0.0.1:8000
+serve: setup  ## serve the champion at http://127.0.0.1:8000; SKIN_ENV=demo make serve: with a page to try it on
 	@$(BIN)/skin serve
 
 mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
