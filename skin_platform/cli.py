@@ -26,6 +26,7 @@ from skin_platform.commands import (
     replay,
     review,
     serve,
+    trace,
     verify,
 )
 from skin_platform.commands.generate import with_default_shares
@@ -96,29 +97,10 @@ def mlflow(home: HomeOption = None, port: Annotated[int, typer.Option(help="port
     os.execv(sys.executable, command)
 
 
-@app.command()
-def trace(
-    prediction_id: Annotated[str, typer.Argument(help="the prediction_id of an answer of /predict")],
-    manifest: Annotated[bool, typer.Option("--manifest", help="print only the dataset's canonical manifest; its SHA-256 "
-                                           "(pipe it into sha256sum) is the dataset digest")] = False,
-    home: HomeOption = None, as_json: JsonOption = False,
-) -> None:
-    """Follow a prediction to its bundle, checkpoint, dataset, images and code."""
-    from skin_platform.lineage import trace_prediction
-    from skin_platform.telling import show_trace
-
-    found, images = trace_prediction(prediction_id, settings_of(home))
-    if manifest:
-        sys.stdout.write(images.manifest)
-    elif as_json:
-        print(json.dumps(found.as_dict() | {"training": [vars(row) for row in images.training]}, ensure_ascii=False))
-    else:
-        show_trace(Console(), found, images)
-
-
 app.command()(predict.predict)
 app.command()(serve.serve)
 app.command()(replay.replay)
+app.command()(trace.trace)
 app.command()(ingest.ingest)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(conflicts.conflicts)

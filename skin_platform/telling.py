@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections import Counter
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,6 @@ from skin_platform.core.intervals import Interval, with_interval
 from skin_platform.defs.listening import Told
 from skin_platform.demo import Story
 from skin_platform.ingesting import Outcome
-from skin_platform.lineage import Trace, TracedImages
 from skin_platform.planning import Plan
 from skin_platform.saying import said
 
@@ -74,21 +74,16 @@ def _promotion(story: Story) -> str:
     return f"{told['champion']} answers{kept}; the accuracy that was asked for is {told['floor']:g} (`skin models history`)"
 
 
-def show_chain(console: Console, trace: dict[str, object]) -> None:
-    """The chain of one prediction, a line a link, digests whole so that they can be copied."""
+def show_chain(console: Console, trace: dict[str, Any]) -> None:
+    """The chain of one prediction, a line a link, digests whole so that they can be copied; then what was verified."""
     console.print("\n[bold]Where the answer comes from[/]")
     width = max(len(name) for name in trace)
     for name, value in trace.items():
-        console.print(f"  {name.replace('_', ' '):<{width}}  {said(str(value))}", highlight=False, soft_wrap=True)
-
-
-def show_trace(console: Console, trace: Trace, images: TracedImages) -> None:
-    """The chain, then the SHA-256s of the training images."""
-    show_chain(console, trace.as_dict())
-    console.print(f"\n{len(images.training)} training images (of {len(images.rows)} in the dataset, whose manifest hashes to "
-                  f"{trace.dataset_digest}):", soft_wrap=True, highlight=False)
-    for row in images.training:
-        console.print(f"{row.sha256}  {said(row.label)}", highlight=False, soft_wrap=True)
+        if name != "links":
+            console.print(f"  {name.replace('_', ' '):<{width}}  {said(str(value))}", highlight=False, soft_wrap=True)
+    for link in trace["links"]:
+        mark = "[green]✓[/]" if link["is_verified"] else "[yellow]–[/]"
+        console.print(f"  {mark} {said(link['link'])}: {said(link['how'])}", highlight=False, soft_wrap=True)
 
 
 def show_plan(console: Console, plan: Plan) -> None:

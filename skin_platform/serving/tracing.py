@@ -1,7 +1,7 @@
 """Tracing: the route ``GET /lineage/predictions/{id}``, from an answer back to what made it.
 
-Here: what the service itself can tell, from its bundles and the online store. Not here: the chain (``serving.chain``), its links
-down to the objects, which need the object store (``skin trace``).
+Here: what the service itself can tell, from its bundles and the online store. Not here: the chain (``serving.chain``), its
+links down to the objects, which need the object store (``skin trace``).
 """
 
 import asyncio
