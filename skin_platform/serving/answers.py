@@ -1,10 +1,10 @@
 """Answers: what the description at ``/docs`` says that the routes give; no answer is built or checked with these.
 
-Here: the fields of each answer with their meaning and an example. Not here: the answers themselves (``serving.predictions``,
-``serving.status``; a test holds them against these), the routes' descriptions (``serving.describing``).
+Here: the fields of each answer with their meaning and an example. Not here: the answers themselves (``serving.predictions``; a
+test holds them against these), what the service says of itself (``serving.status_answers``).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,14 +36,14 @@ class ImageError(Answer):
 class Ranked(Answer):
     """A label with its calibrated probability."""
 
-    label: str = Field(examples=["naevus"])
+    label: str = Field(examples=["label A"])
     probability: float = Field(ge=0, le=1, examples=[0.87])
 
 
 class PredictionSet(Answer):
     """The labels that cannot be excluded at the stated coverage (split conformal prediction)."""
 
-    labels: list[str] = Field(examples=[["naevus"]])
+    labels: list[str] = Field(examples=[["label A"]])
     coverage: float = Field(gt=0, lt=1, examples=[0.9],
                             description="How often such a set holds the true label, for images like those learnt from")
 
@@ -68,7 +68,7 @@ class Prediction(Answer):
     """The answer for one image."""
 
     prediction_id: str = Field(description="For feedback and tracing", examples=[PREDICTION_ID])
-    label: str = Field(description="The most probable label; a claim only where abstained is false", examples=["naevus"])
+    label: str = Field(description="The most probable label; a claim only where abstained is false", examples=["label A"])
     probability: float = Field(ge=0, le=1, description="Its calibrated probability", examples=[0.87])
     top_k: list[Ranked] = Field(description="The most probable labels, best first")
     prediction_set: PredictionSet
@@ -117,88 +117,5 @@ class Kept(Answer):
 
     feedback_id: str = Field(description="The same for the same label, prediction and person", examples=[PREDICTION_ID])
     prediction_id: str = Field(examples=[PREDICTION_ID])
-    correct_label: str = Field(examples=["melanoma"])
+    correct_label: str = Field(examples=["label B"])
     request_id: str
-
-
-class Health(Answer):
-    """Whether the service runs and may be asked."""
-
-    status: Literal["ok", "not ready"]
-    reason: str | None = Field(description="Why it may not be asked")
-    model_version: str | None = Field(examples=["v20260501_120000"])
-    keys_are_asked: bool = Field(description="False: no key is configured, and everybody may ask")
-    predictions_to_store: int | None = Field(description="Rows on their way to the database; null in a demo", examples=[0])
-
-
-class Alive(Answer):
-    """The process answers."""
-
-    status: Literal["alive"]
-
-
-class Ready(Answer):
-    """The golden images were answered as recorded."""
-
-    status: Literal["ready"]
-    model_version: str
-
-
-class Metrics(Answer):
-    """How good the version was on its evaluation's split."""
-
-    accuracy: float = Field(examples=[0.81])
-    macro_f1: float = Field(examples=[0.74])
-
-
-class Promotion(Answer):
-    """How the version came to be served."""
-
-    kind: str = Field(examples=["promoted"])
-    by: str = Field(examples=["Dr. Muster"])
-    why: str
-    at: str = Field(examples=["2026-05-01T12:00:00+00:00"])
-    number: int
-    floor: float | None = Field(description="The accuracy that the gates asked for then")
-    forced: bool
-
-
-class RefusedVersion(Answer):
-    """A version that was to take over and stays out."""
-
-    version: str | None
-    reason: str
-    since: str
-
-
-class Detector(Answer):
-    """What tells images that are unlike those learnt from."""
-
-    level: float = Field(description="The share of ordinary images that it may flag", examples=[0.01])
-    calibration_images: int = Field(description="What that rests on", examples=[150])
-
-
-class ModelStatus(Answer):
-    """Which model answers, how it came to that, how good and how old it is, and what it was trained on."""
-
-    ready: bool
-    reason: str | None = Field(description="Why it may not answer")
-    model_version: str | None = Field(examples=["v20260501_120000"])
-    since: str = Field(description="When it was taken up")
-    bundle: str | None = Field(None, examples=["lesion_classifier:v20260501_120000"])
-    engine: str | None = Field(None, examples=["openvino f32"])
-    created_at: str | None = None
-    age_days: float | None = None
-    labels: list[str] = Field([], examples=[["melanoma", "naevus"]])
-    metrics: Metrics | None = None
-    coverage: float | None = Field(None, description="Of its prediction sets", examples=[0.9])
-    out_of_distribution: Detector | None = Field(None, description="Null where the version has no detector")
-    dataset_digest: str | None = Field(None, examples=[DIGEST])
-    dataset_images: dict[str, int] | None = Field(None, examples=[{"train": 700, "val": 150, "test": 150}])
-    checkpoint_sha256: str | None = Field(None, examples=[DIGEST])
-    code_version: str | None = None
-    promotion: Promotion | None = Field(None, description="Null where nobody promoted it")
-    superseded_by: str | None = Field(None, description="The champion, where that is another version")
-    refused: RefusedVersion | None = Field(None, description="The version that was to take over and stays out, with the reason")
-    shadow: dict[str, Any] | None = Field(None, description="The challenger that answers beside, if any")
-    drift: Literal["not measured"]

@@ -7,17 +7,18 @@ Here: which handler answers which address, who may ask, and what the description
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from skin_platform.serving import answers
-from skin_platform.serving.access import Rates, Scope, admit, guarded
+from skin_platform.serving import answers, status_answers
+from skin_platform.serving.access import Rates, Scope, guarded
 from skin_platform.serving.describing import (
     BODY,
     IMAGE,
     JOB_ID_PARAMETER,
+    PREDICTION_ID_PARAMETER,
     READY,
     TOP_K_PARAMETER,
     add_docs,
@@ -35,7 +36,7 @@ from skin_platform.serving.predictions import NOTICE
 from skin_platform.serving.routes import predict, predict_batch
 from skin_platform.serving.status import EXPOSITION, health, livez, metrics, model_status, readyz
 from skin_platform.serving.submitting import fetch, submit
-from skin_platform.serving.tracing import add_routes
+from skin_platform.serving.tracing import Lineage, lineage
 from skin_platform.storage.spool_file import SpoolError
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -63,15 +64,9 @@ def build_app(env: str = "dev") -> FastAPI:
     app.add_exception_handler(SpoolError, _answer_spool)
     _add_predictions(app)
     _add_status(app)
-    add_routes(app, [Depends(operators)])
     add_docs(app)
     add_page(app, env)
     return app
-
-
-async def operators(request: Request) -> None:
-    """Let keys of the scope ``operate`` pass."""
-    admit(request, "operate")
 
 
 def _add_predictions(app: FastAPI) -> None:
@@ -91,11 +86,13 @@ def _add_predictions(app: FastAPI) -> None:
 
 
 def _add_status(app: FastAPI) -> None:
-    _add(app, "GET", "/health", health, **described(answers.Health, ()))
-    _add(app, "GET", "/model-status", model_status, **described(answers.ModelStatus, ()))
-    _add(app, "GET", "/readyz", readyz, **described(answers.Ready, READY))
+    _add(app, "GET", "/lineage/predictions/{prediction_id}", lineage, "operate", **described(
+        Lineage, ("unknown_prediction", "not_in_demo", "store_down"), keyed=True, parameters=(PREDICTION_ID_PARAMETER,)))
+    _add(app, "GET", "/health", health, **described(status_answers.Health, ()))
+    _add(app, "GET", "/model-status", model_status, **described(status_answers.ModelStatus, ()))
+    _add(app, "GET", "/readyz", readyz, **described(status_answers.Ready, READY))
     for path in ("/livez", "/healthz"):
-        _add(app, "GET", path, livez, **described(answers.Alive, ()))
+        _add(app, "GET", path, livez, **described(status_answers.Alive, ()))
     _add(app, "GET", "/metrics", metrics, **described_text(EXPOSITION))
 
 

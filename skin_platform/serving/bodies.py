@@ -1,13 +1,12 @@
 """Bodies: what is sent with a request, read within limits that hold before all of it has come.
 
-Here: an image as the whole body or as a file of a form, several of them, and JSON. Not here: whether an image is taken
-(``serving.intake``).
+Here: an image as the whole body or as a file of a form, several of them, and JSON. Not here: a form's fields
+(``serving.forms``), whether an image is taken (``serving.intake``).
 """
 
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
@@ -15,13 +14,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from skin_platform.serving.errors import RouteError
+from skin_platform.serving.forms import Form
 from skin_platform.serving.front import asked_of
 
 BODY_SECONDS = 30.0  # for a whole body to arrive; 50 MB take 8 s at 50 Mbit/s
 FORM_BYTES = 65_536  # what a form's headers, boundaries and small fields may add to its images
 JSON_BYTES = 65_536
-MAX_IMAGES = 64  # in one request; so many photographs of a telephone are more than most proxies let through
-MAX_PARTS = MAX_IMAGES + 16  # of a form; without a bound a body of empty fields would keep the only thread busy
 RAW = {"image/jpeg", "image/png", "application/octet-stream"}
 FORM = "multipart/form-data"
 
@@ -83,7 +81,7 @@ async def read_form(request: Request, boundary: bytes, max_bytes: int) -> list[t
     """The fields of a form with their names, in order."""
     if not boundary:
         raise RouteError("invalid_request", "the Content-Type multipart/form-data names no boundary")
-    form = _Form()
+    form = Form()
     parser = MultipartParser(boundary, form.callbacks())
     try:
         await _receive(request, max_bytes, parser.write)
@@ -112,55 +110,3 @@ async def _receive(request: Request, max_bytes: int, consume: Callable[[bytes], 
     except TimeoutError:
         raise RouteError("request_timeout", f"the body did not arrive within {BODY_SECONDS:g} s", {"Connection": "close"}) \
             from None
-
-
-@dataclass
-class _Part:
-    """A field of a form: the header that comes in now, and what is known of the field."""
-
-    header: bytearray = field(default_factory=bytearray)
-    value: bytearray = field(default_factory=bytearray)
-    disposition: bytes = b""
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def name(self) -> str:
-        """The field's name."""
-        return parse_options_header(self.disposition)[1].get(b"name", b"").decode("utf-8", "replace")
-
-
-class _Form:
-    """A form while it comes in."""
-
-    def __init__(self) -> None:
-        self.parts: list[_Part] = []
-        self.is_whole = False
-
-    def callbacks(self) -> Any:
-        """What the parser calls; ``data[start:end]`` is a piece of what the name says."""
-        return {"on_part_begin": self._begin, "on_part_data": self._data, "on_header_field": self._field,
-                "on_header_value": self._value, "on_header_end": self._header, "on_end": self._end}
-
-    def _begin(self) -> None:
-        if len(self.parts) == MAX_PARTS:
-            raise RouteError("too_many_images", f"the form has more than {MAX_PARTS} fields")
-        self.parts.append(_Part())
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data += memoryview(data)[start:end]
-
-    def _field(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].header += data[start:end]
-
-    def _value(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].value += data[start:end]
-
-    def _header(self) -> None:
-        part = self.parts[-1]
-        if part.header.lower() == b"content-disposition":
-            part.disposition = bytes(part.value)
-        part.header.clear()
-        part.value.clear()
-
-    def _end(self) -> None:
-        self.is_whole = True

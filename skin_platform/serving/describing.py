@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from skin_platform.serving.answers import DIGEST, PREDICTION_ID, Error
-from skin_platform.serving.bodies import MAX_IMAGES
 from skin_platform.serving.errors import CODES
+from skin_platform.serving.forms import MAX_IMAGES
 from skin_platform.serving.ids import ID_PATTERN
 from skin_platform.serving.requests import TOP_K, TOP_K_MAX
 

@@ -25,7 +25,7 @@ from skin_platform.serving.predicting import record
 from skin_platform.storage.online.reaching import OnlineStoreError
 
 LOOK_SECONDS = 2.0  # for the database to find a prediction; one that is down or slow must not hold up what a person says
-EXAMPLE = {"prediction_id": "6f1c3f0a-8a53-4f0c-9a5e-3f1d0f0a7c11", "correct_label": "melanoma", "given_by": "Dr. Muster",
+EXAMPLE = {"prediction_id": "6f1c3f0a-8a53-4f0c-9a5e-3f1d0f0a7c11", "correct_label": "label B", "given_by": "Dr. Muster",
            "note": "confirmed by histology"}
 READERS = ThreadPoolExecutor(2, "prediction-reader")
 

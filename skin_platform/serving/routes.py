@@ -10,9 +10,10 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from skin_platform.serving.access import spend
-from skin_platform.serving.bodies import MAX_IMAGES, read_image, read_images
+from skin_platform.serving.bodies import read_image, read_images
 from skin_platform.serving.desk import Current, Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.forms import MAX_IMAGES
 from skin_platform.serving.front import asked_of
 from skin_platform.serving.metrics import observe_error
 from skin_platform.serving.predicting import Outcome, answering, concluded, predicted, predicted_each, record

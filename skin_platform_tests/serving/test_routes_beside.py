@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from skin_platform.serving import feedback
-from skin_platform.serving.answers import Alive, Health, Job, Kept, ModelStatus, Ready, Submitted
+from skin_platform.serving.answers import Job, Kept, Submitted
 from skin_platform.serving.desk import nobody
+from skin_platform.serving.status_answers import Alive, Health, ModelStatus, Ready
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool_file import SpoolFullError
 from skin_platform_tests.deployments import wait_for
