@@ -5,16 +5,14 @@ links down to the objects, which need the object store (``skin trace``).
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.params import Depends
+from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from skin_platform.serving.answers import Answer
 from skin_platform.serving.chain import bundle_of, chain
-from skin_platform.serving.describing import PREDICTION_ID_PARAMETER, described
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
 from skin_platform.serving.feedback import READERS
@@ -23,7 +21,7 @@ from skin_platform.serving.ids import is_id
 from skin_platform.storage.online.reaching import OnlineStoreError
 
 
-class LineageLink(BaseModel):
+class LineageLink(Answer):
     """One step of the chain."""
 
     link: str = Field(examples=["dataset → images"])
@@ -31,7 +29,7 @@ class LineageLink(BaseModel):
     how: str = Field(examples=["SHA-256 of the canonical manifest, a line an image"])
 
 
-class Lineage(BaseModel):
+class Lineage(Answer):
     """Where a prediction comes from; a part is null where the bundle that gave it is not here any more."""
 
     prediction: dict[str, Any] = Field(description="What was recorded of it")
@@ -42,14 +40,6 @@ class Lineage(BaseModel):
     code: dict[str, Any] | None = Field(description="Version of the code, and the runs that trained")
     links: list[LineageLink] = Field(description="Each step, and whether it was verified just now")
     request_id: str
-
-
-def add_routes(app: FastAPI, dependencies: Sequence[Depends] = ()) -> None:
-    """Mount the route; ``dependencies`` decide who may ask (the scope ``operate``)."""
-    described_so = described(Lineage, ("unknown_prediction", "not_in_demo", "store_down"), keyed=True,
-                             parameters=(PREDICTION_ID_PARAMETER,))
-    app.add_api_route("/lineage/predictions/{prediction_id}", lineage, methods=["GET"], dependencies=list(dependencies),
-                      response_model=None, tags=["operate"], **described_so)
 
 
 async def lineage(request: Request) -> Response:
