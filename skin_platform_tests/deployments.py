@@ -27,10 +27,18 @@ from skin_platform.synthetic.world import World
 ROOT = Path(__file__).parents[1]
 SKIN = str(Path(sys.executable).parent / "skin")
 LABELS = ("blau é", "rot", "zart")
+MEMORY_BYTES = 8_000_000_000  # a whole run leaves about 2 GB
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pools of threads on two cores wait for each other; read once, by torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary folders lie in memory where there is enough of it: tests wait half of their time for a disk to sync databases."""
+    memory = Path("/dev/shm")
+    if config.option.basetemp is None and memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
