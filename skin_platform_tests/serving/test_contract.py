@@ -20,7 +20,7 @@ AS_DESCRIBED = [status_code_conformance, content_type_conformance, response_head
 ASKED_FOR = ["POST /predict", "POST /predict/batch", "POST /predict/async", "GET /predict/async/{job_id}", "POST /feedback",
              "GET /lineage/predictions/{prediction_id}"]
 STATUS = ["GET /health", "GET /model-status", "GET /readyz", "GET /livez", "GET /healthz", "GET /metrics"]
-BOUNDED = settings(max_examples=20, derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
+BOUNDED = settings(max_examples=12, derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
                    suppress_health_check=list(HealthCheck))
 
 
@@ -91,7 +91,7 @@ def test_what_succeeds_is_as_described(operations):
 def test_no_damage_to_an_image_is_a_fault_of_the_service(operations, kind):
     sound = picture(5, kind=kind)
 
-    @settings(BOUNDED, max_examples=60)
+    @settings(BOUNDED, max_examples=40)
     @given(cut=st.integers(1, len(sound)), at=st.integers(0, len(sound) - 1), put=st.binary(max_size=9))
     def answered(cut, at, put):
         case = operations["POST /predict"].Case(body=(sound[:at] + put + sound[at + len(put):])[:cut], media_type="image/png")
