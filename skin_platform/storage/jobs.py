@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from skin_platform.storage.spool import ID_OF, Spool, as_text
+from skin_platform.storage.spool import Spool, as_text
 from skin_platform.storage.spool_file import SpoolFullError
 from skin_platform.storage.workers import Worker, bury, is_alive
 
@@ -51,17 +51,17 @@ class Jobs:
     """The jobs in the file of ``spool``; their images take half of its bytes at most. All methods may raise ``SpoolError``."""
 
     def __init__(self, spool: Spool, max_waiting: int = WAITING_MAX, max_finished: int = FINISHED_MAX) -> None:
-        self._file, self._max_waiting, self._max_finished = spool.file, max_waiting, max_finished
+        self._spool, self._file, self._max_waiting, self._max_finished = spool, spool.file, max_waiting, max_finished
         self._worker: Worker | None = None  # who never claims needs no file that says so
         self._finished = 0
 
     def submit(self, job_id: str, image: bytes, options: Mapping[str, Any]) -> None:
         """Keep a job; on return it outlives this process. Raises ``JobsFullError``, ``SpoolFullError``."""
-        kept = self._file.do(
-            "INSERT INTO jobs(job_id, state, submitted_at, options, image_bytes, image) SELECT ?, 'waiting', ?, ?, ?, ? "
+        kept = self._file.insert(
+            "INSERT INTO jobs(number, job_id, state, options, image_bytes, image) SELECT ?, ?, 'waiting', ?, ?, ? "
             "WHERE (SELECT count(*) FROM jobs WHERE state = 'waiting') < ? AND "
             "(SELECT coalesce(sum(image_bytes), 0) FROM jobs WHERE state IN ('waiting', 'running')) + ? <= ? RETURNING number",
-            (job_id, time.time(), as_text(options), len(image), image, self._max_waiting, len(image),
+            (job_id, as_text(options), len(image), image, self._max_waiting, len(image),
              self._file.max_bytes // 2))
         if not kept:
             raise JobsFullError(f"{self.waiting} predictions wait to be made: submit this one again later")
@@ -93,8 +93,7 @@ class Jobs:
                 "worker = NULL WHERE job_id = ? AND state = 'running' RETURNING number",
                 ("done" if error is None else "failed", time.time(), _text(result), _text(error), job_id))
             if changed and row is not None:
-                self._file.do("INSERT INTO rows(kind, id, row, added_at) VALUES ('prediction', ?, ?, ?)",
-                              (row[ID_OF["prediction"]], as_text(row), time.time()))
+                self._spool.add("prediction", row)
             self._finished += 1
             if self._finished % FORGET_EVERY == 0:
                 self._file.do("DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE state IN ('done', 'failed') "
@@ -102,11 +101,12 @@ class Jobs:
 
     def job(self, job_id: str) -> Job | None:
         """What is known of a job, or None."""
-        found = self._file.do("SELECT state, submitted_at, finished_at, result, error FROM jobs WHERE job_id = ?", (job_id,))
+        found = self._file.do("SELECT state, number, finished_at, result, error FROM jobs WHERE job_id = ?", (job_id,))
         if not found:
             return None
-        state, submitted, finished, result, error = found[0]
-        return Job(job_id, state, datetime.fromtimestamp(submitted, UTC), _moment(finished), _read(result), _read(error))
+        state, number, finished, result, error = found[0]
+        submitted = datetime.fromtimestamp(number / 1e9, UTC)
+        return Job(job_id, state, submitted, _moment(finished), _read(result), _read(error))
 
     @property
     def waiting(self) -> int:

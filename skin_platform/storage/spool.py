@@ -20,7 +20,7 @@ ID_OF = {"prediction": "prediction_id", "shadow": "prediction_id", "feedback": "
 
 @dataclass(frozen=True)
 class Spooled:
-    """A row that waits: its number in order of arrival, and what ``add`` was given, with times as ISO 8601 texts."""
+    """A row that waits: its number (when it was added, in nanoseconds), and what ``add`` was given, times as ISO 8601 texts."""
 
     number: int
     kind: str
@@ -35,8 +35,7 @@ class Spool:
 
     def add(self, kind: str, row: Mapping[str, Any]) -> None:
         """Keep a row of a kind ("prediction", "shadow", "feedback"). Raises ``SpoolFullError``; ``SpoolError`` (disk full)."""
-        self.file.do("INSERT INTO rows(kind, id, row, added_at) VALUES (?, ?, ?, ?)",
-                     (kind, row[ID_OF[kind]], as_text(row), time.time()))
+        self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, ?, ?, ?)", (kind, row[ID_OF[kind]], as_text(row)))
 
     def oldest(self, count: int) -> list[Spooled]:
         """The first ``count`` rows, in order of arrival."""
@@ -50,7 +49,7 @@ class Spool:
     def put_aside(self, number: int, reason: str) -> None:
         """Take a row that the database refuses for ever out of the way of the others; it is kept with the reason."""
         with self.file.transaction():
-            self.file.do("INSERT INTO refused(kind, id, row, added_at, reason) SELECT kind, id, row, added_at, ? FROM rows "
+            self.file.do("INSERT INTO refused(number, kind, id, row, reason) SELECT number, kind, id, row, ? FROM rows "
                          "WHERE number = ?", (reason, number))
             self.file.do("DELETE FROM rows WHERE number = ?", (number,))
 
@@ -62,8 +61,7 @@ class Spool:
     def retry(self) -> int:
         """Let the rows that were set aside wait for the database again; returns how many."""
         with self.file.transaction():
-            self.file.do("INSERT INTO rows(kind, id, row, added_at) SELECT kind, id, row, added_at FROM refused "
-                         "ORDER BY number")
+            self.file.do("INSERT INTO rows(number, kind, id, row) SELECT number, kind, id, row FROM refused")
             return len(self.file.do("DELETE FROM refused RETURNING number"))
 
     def find(self, kind: str, row_id: str) -> dict[str, Any] | None:
@@ -89,8 +87,8 @@ class Spool:
 
     def oldest_age(self) -> float:
         """Seconds since the oldest row that waits was added, by this machine's clock; 0.0 where none waits."""
-        found = self.file.do("SELECT added_at FROM rows ORDER BY number LIMIT 1")
-        return max(0.0, time.time() - found[0][0]) if found else 0.0
+        [[number]] = self.file.do("SELECT min(number) FROM rows")
+        return 0.0 if number is None else max(0.0, (time.time_ns() - number) / 1e9)
 
     def close(self) -> None:
         """Close the file."""

@@ -5,11 +5,13 @@ what waits for the disk); another file in place of one that is gone or damaged. 
 (``storage.spool``, ``storage.jobs``), how it is opened (``storage.spool_opening``).
 """
 
+import itertools
 import logging
 import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 from skin_platform.storage.spool_opening import PAGE_BYTES, WAL_PAGES, code_of, connected, is_damage, opened, taken_over
 
 logger = logging.getLogger(__name__)
+TAKEN = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID}  # a number: of this very nanosecond
+LOOK_SECONDS = 1.0  # a look takes as long as a quarter of an addition
 SPARE_BYTES = 16 * PAGE_BYTES  # a row takes a page or a few
 
 
@@ -36,13 +40,16 @@ class SpoolFile:
         self.path, self.max_bytes = path, max_bytes
         self._lock = threading.RLock()
         self._connection, self._inode = self._open()
+        self._looked_at = time.monotonic()
 
     def do(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """The rows that a statement gives; what it changes is kept on return. Raises ``SpoolError``."""
+        """The rows that a statement gives; what it changes is kept on return.
+
+        Raises ``SpoolError``; ``sqlite3.IntegrityError`` where the statement contradicts the tables.
+        """
         with self._lock:
             try:
-                if not self._connection.in_transaction and _inode(self.path) != self._inode:
-                    self._reopen("it was moved or deleted")
+                self._look()
                 try:
                     return self._connection.execute(statement, values).fetchall()
                 except sqlite3.DatabaseError as error:
@@ -50,8 +57,20 @@ class SpoolFile:
                         raise
                     self._reopen(str(error))
                     return self._connection.execute(statement, values).fetchall()
+            except sqlite3.IntegrityError:
+                raise
             except sqlite3.Error as error:
                 raise self._told(error) from error
+
+    def insert(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """As ``do``, with the time in nanoseconds as the first value: a number that no other row has."""
+        for later in itertools.count():
+            try:
+                return self.do(statement, (time.time_ns() + later, *values))
+            except sqlite3.IntegrityError as error:
+                if error.sqlite_errorcode not in TAKEN:
+                    raise
+        raise AssertionError
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -90,6 +109,14 @@ class SpoolFile:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _look(self) -> None:
+        """Now and then, whether this is still the file at ``path``; what was added to another meanwhile is taken over."""
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_SECONDS and not self._connection.in_transaction:
+            self._looked_at = now
+            if _inode(self.path) != self._inode:
+                self._reopen("it was moved or deleted")
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
         try:

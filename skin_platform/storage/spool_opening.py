@@ -19,21 +19,17 @@ PAGE_BYTES = 4096
 WAL_PAGES = 1024  # 4 MB: from there on a checkpoint is worth its wait for the disk
 WAL_PAGES_AT_MOST = 16 * WAL_PAGES  # where nobody asks for checkpoints, an addition makes one, and waits for the disk
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-COLUMNS = {
-    "rows": ("kind", "id", "row", "added_at"),
-    "refused": ("kind", "id", "row", "added_at", "reason"),
-    "jobs": ("job_id", "state", "worker", "attempts", "submitted_at", "finished_at", "options", "result", "error",
-             "image_bytes", "image"),
-}
+TABLES = ("rows", "refused", "jobs")
+# A row's number is the time at which it was added, in nanoseconds: never given twice, without a page that counts (AUTOINCREMENT
+# takes a third longer). The image comes last: to read what stands behind it would be to read all of it.
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS rows(number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
-    row TEXT NOT NULL, added_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS rows(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, row TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS rows_by_id ON rows(id);
-CREATE TABLE IF NOT EXISTS refused(number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
-    row TEXT NOT NULL, added_at REAL NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS jobs(number INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
-    worker TEXT, attempts INTEGER NOT NULL DEFAULT 0, submitted_at REAL NOT NULL, finished_at REAL, options TEXT NOT NULL,
-    result TEXT, error TEXT, image_bytes INTEGER NOT NULL, image BLOB);
+CREATE TABLE IF NOT EXISTS refused(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, row TEXT NOT NULL,
+    reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs(number INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, worker TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, finished_at REAL, options TEXT NOT NULL, result TEXT, error TEXT,
+    image_bytes INTEGER NOT NULL, image BLOB);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs(state, number);
 """
 
@@ -62,17 +58,17 @@ def taken_over(former: sqlite3.Connection, new: sqlite3.Connection) -> int:
     """Copy what can be read: from the first entry on, and from the last one back, up to what is damaged; returns how much."""
     before = new.total_changes
     new.execute("BEGIN IMMEDIATE")
-    for table, columns in COLUMNS.items():
-        places = ", ".join("?" * len(columns))
+    for table in TABLES:
         read: set[int] = set()
         for order in ("ASC", "DESC"):
             with suppress(sqlite3.Error):  # a table that is missing, a page that is damaged
-                found = former.execute(f"SELECT number, {', '.join(columns)} FROM {table} NOT INDEXED ORDER BY number {order}")
-                for number, *entry in found:
-                    if number in read:
+                found = former.execute(f"SELECT * FROM {table} NOT INDEXED ORDER BY number {order}")
+                places = ", ".join("?" * len(found.description))
+                for entry in found:
+                    if entry[0] in read:
                         break
-                    new.execute(f"INSERT OR IGNORE INTO {table}({', '.join(columns)}) VALUES ({places})", entry)
-                    read.add(number)
+                    read.add(entry[0])
+                    new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", entry)
     new.execute("COMMIT")
     return new.total_changes - before
 
