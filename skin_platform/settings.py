@@ -162,6 +162,14 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(faults(error, str.upper)) from None
 
 
+def env_file_values() -> dict[str, str]:
+    """What ``.env`` of this folder sets and the environment does not, for a process that is started in another folder."""
+    given = dotenv_values(str(Settings.model_config.get("env_file")))
+    there = {name.upper() for name, value in os.environ.items() if value}
+    return {name.upper(): value for name, value in given.items()
+            if value and name.lower() in Settings.model_fields and name.upper() not in there}
+
+
 def _check_env_file(path: Path) -> None:
     """Raise ``SettingsError`` where ``path`` sets a SKIN_ variable that there is not, or an empty key; others are not ours."""
     if not path.is_file():

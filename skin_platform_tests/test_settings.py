@@ -7,6 +7,7 @@ import pytest
 from skin_platform.core.gate_rules import GateRules, LabelRules
 from skin_platform.dataset_config import SettingsError
 from skin_platform.dataset_template import render_dataset_config
+from skin_platform.serving.launch import serve_environment
 from skin_platform.settings import load_settings
 
 
@@ -216,3 +217,16 @@ def test_an_empty_key_in_the_environment_is_refused(monkeypatch):
     monkeypatch.setenv("SKIN_PSEUDONYM_KEY", "")
     with pytest.raises(SettingsError, match="SKIN_PSEUDONYM_KEY is empty"):
         load_settings()
+
+
+def test_a_process_in_another_folder_is_handed_what_the_env_file_sets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "API_KEY=of-the-file\nSKIN_ENGINE=openvino\nDATABASE_URL=\nAPI_PORT=1\nOTHER=x\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("API_PORT", "2")
+    monkeypatch.setenv("SKIN_ENGINE", "")
+    here = load_settings()
+    environment = serve_environment(tmp_path / "home")
+    assert {name: environment.get(name) for name in ("API_KEY", "SKIN_ENGINE", "DATABASE_URL", "API_PORT", "OTHER")} == {
+        "API_KEY": "of-the-file", "SKIN_ENGINE": "openvino", "DATABASE_URL": None, "API_PORT": "2", "OTHER": None}
+    assert (here.api_key.get_secret_value(), here.skin_engine, here.api_port) == ("of-the-file", "openvino", 2)

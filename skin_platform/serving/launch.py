@@ -16,7 +16,7 @@ import httpx
 
 from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.exporting import exported_version
-from skin_platform.settings import load_settings
+from skin_platform.settings import env_file_values, load_settings
 
 WITHOUT_BUNDLE = "skin_platform.serving.service:LesionService"
 START_SECONDS = 90.0  # a cold start takes two to five; a loaded machine may take ten times that
@@ -50,8 +50,12 @@ def check_port_is_free(host: str, port: int) -> None:
 
 
 def serve_environment(home: Path) -> dict[str, str]:
-    """The environment of the service: its store of bentos, its home, no tracking."""
-    return {**os.environ, "SKIN_HOME": str(home), "BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    """The environment of the service: what the settings go by here, its store of bentos, its home, no tracking.
+
+    BentoML serves from a folder of its own, where it would not find the ``.env`` of this one, and so no key in it.
+    """
+    return {**os.environ, **env_file_values(), "SKIN_HOME": str(home), "BENTOML_HOME": str(home / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def pinned_environment(home: Path) -> dict[str, str]:
