@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -18,14 +17,15 @@ import yaml
 import skin_platform
 from skin_platform.serving.bento_store import PackingError, bento_folder, place_bento
 from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write_bundle
+from skin_platform.serving.footprint import footprint
 
 PACKAGE = Path(skin_platform.__file__).parent
 SERVING_CODE = ("__init__.py", "settings.py", "environments.py", "dataset_config.py", "dataset_entries.py", "entry_names.py",
                 "gates_config.py", "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py",
                 "storage/spool_file.py", "storage/spool_opening.py", "storage/jobs.py", "storage/workers.py",
                 "storage/draining.py", "storage/keys.py", "storage/key_mirror.py", "storage/private_files.py")
-REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "limits", "numpy", "onnxruntime", "openvino", "pillow",
-                "prometheus-client", "psycopg", "psycopg-binary", "pydantic", "pydantic-settings", "python-dotenv",
+REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "limits", "numpy", "onnxruntime", "pillow",
+                "packaging", "prometheus-client", "psycopg[binary]", "pydantic", "pydantic-settings", "python-dotenv",
                 "python-multipart", "pyyaml", "sqlalchemy", "starlette", "structlog", "uvloop")
 BUILD_SECONDS = 300  # takes about five; a loaded machine may take ten times that
 
@@ -65,10 +65,15 @@ def packed_bundle(tag: str, bentoml_home: Path) -> Bundle:
 
 def serving_code_digest(package: Path) -> str:
     """SHA-256 of the serving code in the folder of the package, and of the packages (as installed here) that it needs."""
-    digest = hashlib.sha256("\n".join(_requirements()).encode())
+    digest = hashlib.sha256("\n".join(requirements()).encode())
     for path in sorted(_code_files(package)):
         digest.update(f"\n{path.relative_to(package).as_posix()}\n{hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
     return digest.hexdigest()
+
+
+def requirements() -> list[str]:
+    """The packages that the packed code imports, what drives PostgreSQL, and all that those need, each as it is here."""
+    return list(footprint(REQUIREMENTS).pins)
 
 
 def _code_files(package: Path) -> Iterator[Path]:
@@ -85,17 +90,13 @@ def _copy_code(target: Path) -> None:
         shutil.copy2(source, copied)
 
 
-def _requirements() -> list[str]:
-    return [f"{name}=={version(name)}" for name in REQUIREMENTS]
-
-
 def _bentofile(bundle: Bundle) -> dict[str, object]:
     return {
         "service": "skin_platform.serving.service:LesionService", "include": ["skin_platform/", "bundle/"],
         # BentoML's labels hold at most 63 characters; bundle.json has the digests whole
         "labels": {"dataset": bundle.provenance.dataset_digest[:32], "checkpoint": bundle.provenance.checkpoint_sha256[:32]},
         "description": f"Lesion classifier {bundle.provenance.model_version}: {', '.join(bundle.labels)}",
-        "python": {"packages": _requirements(), "lock_packages": False},
+        "python": {"packages": requirements(), "lock_packages": False},
     }
 
 
