@@ -1,0 +1,77 @@
+"""The rows of the serving benchmark: ratios over the turns; start, memory, environment and probabilities once."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+
+from skin_platform.serving.packing import REQUIREMENTS
+from skin_platform_tests.benchmarks.contestants import Contestant
+from skin_platform_tests.benchmarks.environments import installed_mb
+from skin_platform_tests.benchmarks.figures import Row, at_most
+
+if TYPE_CHECKING:
+    from skin_platform_tests.benchmarks.serving import Turn
+
+TORCH_REQUIREMENTS = ("fastapi", "uvicorn", "python-multipart", "numpy", "pillow", "torch", "transformers")
+OURS = "skin serve"
+BARS = {"limit": 0.7, "LitServe": 1.0, "FastAPI + micro-batching": 0.85, "FastAPI + PyTorch eager": 4.0}
+
+
+def rows_of(turns: "Sequence[Turn]", batch: int) -> list[Row]:
+    """Throughput, processor time and latency over all turns."""
+    rows = []
+    for name, bar in BARS.items():
+        ratio = median(turn.rates[OURS] / turn.rates[name] for turn in turns)
+        peer = f"in process, batches of {batch}" if name == "limit" else name
+        rows.append(Row(f"32 clients, answers a second, against {peer}", _over(turns, lambda turn: turn.rates[OURS]),
+                        _over(turns, lambda turn, name=name: turn.rates[name]), ratio, bar, ratio >= bar))
+    spent = _over(turns, lambda turn: turn.processor_ms[OURS])
+    for name in (name for name in BARS if name != "limit"):
+        theirs = _over(turns, lambda turn, name=name: turn.processor_ms[name])
+        rows.append(Row(f"processor ms an answer at 32 clients, against {name}", spent, theirs, spent / theirs))
+    more = median(median(turn.alone_ms) - median(turn.in_process_ms) for turn in turns)
+    rows.append(at_most("1 client, p50, ms more than one image in process", more, None, 3.0))
+    rows += [Row(f"1 client, p{share}, ms; in process", _quantile(turns, "alone_ms", share),
+                 _quantile(turns, "in_process_ms", share)) for share in (50, 95, 99)]
+    rows += [Row(f"8 clients, p{share}, ms", _quantile(turns, "some_ms", share)) for share in (50, 95, 99)]
+    rows.append(at_most("8 clients, p99 over p50", median(
+        float(np.percentile(turn.some_ms, 99) / median(turn.some_ms)) for turn in turns), None, 4.0))
+    return rows
+
+
+def standing_rows(model: Path, ours: Contestant, torch: Contestant, key: str) -> list[Row]:
+    """Start, environment and probabilities; memory, once all pictures were asked for."""
+    with ours.awake():
+        off = _largest_difference(model, ours.port, key, 200)
+    with torch.awake():
+        _largest_difference(model, torch.port, key, 20)
+    pairs = [("seconds from start to ready", ours.started_after, torch.started_after),
+             ("memory of all processes, MB", ours.memory_mb(), torch.memory_mb()),
+             ("environment on disk, MB", installed_mb(REQUIREMENTS), installed_mb(TORCH_REQUIREMENTS))]
+    return [*(Row(f"{what}, against FastAPI + PyTorch eager", mine, theirs, mine / theirs) for what, mine, theirs in pairs),
+            at_most("200 pictures, largest difference of a probability from the checkpoint's", off, None, 1e-4)]
+
+
+def _largest_difference(model: Path, port: int, key: str, pictures: int) -> float:
+    """Between the probabilities of the service and those that the checkpoint gave, over so many pictures."""
+    expected, worst = np.load(model / "expected.npy")[:pictures], 0.0
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Authorization": f"Bearer {key}"},
+                      timeout=30) as http:
+        for path, row in zip(sorted((model / "pictures").rglob("*.jpg")), expected, strict=False):
+            answer = http.post("/predict?top_k=7", files={"image": path.read_bytes()}).raise_for_status().json()
+            found = {item["label"]: item["probability"] for item in answer["top_k"]} if "top_k" in answer else answer
+            worst = max(worst, *(abs(found[f"label {at}"] - p) for at, p in enumerate(row)))
+    return worst
+
+
+def _over(turns: "Sequence[Turn]", figure: "Callable[[Turn], float]") -> float:
+    return median(figure(turn) for turn in turns)
+
+
+def _quantile(turns: "Sequence[Turn]", what: str, share: int) -> float:
+    """Over the answers of all turns."""
+    return float(np.percentile(np.concatenate([getattr(turn, what) for turn in turns]), share))
