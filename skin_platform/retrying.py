@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds, doubled each time; a wait that the service names may be longer
-PASSES = {"overloaded", "spool_full", "error"}  # codes of 503 that pass by themselves; the last is a proxy's
+PASSES = {"overloaded", "spool_full", "store_down", "keys_unknown", "error"}  # of those that come with 503; the last: a proxy's
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 

@@ -13,7 +13,8 @@ import pytest
 
 from skin_platform import retrying
 from skin_platform.client import ApiError, AsyncSkinClient, SkinClient
-from skin_platform.retrying import LONGEST_PAUSE, Retries
+from skin_platform.retrying import LONGEST_PAUSE, PASSES, Retries
+from skin_platform.serving.errors import CODES
 from skin_platform_tests.deployments import free_port
 from skin_platform_tests.serving.in_process import champion
 from skin_platform_tests.serving.listening import listening
@@ -188,6 +189,10 @@ def test_a_bad_address_or_key_is_named_and_the_key_not_shown(run, url, key, code
         run(lambda client: client.health(), url, api_key=key, retries=1)
     assert (refused.value.status, refused.value.code) == (0, code)
     assert not key or key not in str(refused.value)
+
+
+def test_of_every_503_it_is_known_whether_it_passes():
+    assert {name for name, code in CODES.items() if code.status == 503} | {"error"} == PASSES | {"no_champion", "not_ready"}
 
 
 def test_pauses_grow_have_a_bound_and_differ():

@@ -47,7 +47,7 @@ def _where_to_go(settings: "Settings", port: int) -> str:
     has_keys = _asks_for_key(settings)
     places = [*([f"drop an image: {url}/"] if is_demo else []), f"all routes: {url}/docs", f"the model: {url}/model-status"]
     key = "-H 'Authorization: Bearer <key>' " if has_keys else ""
-    hint = "" if has_keys or is_demo else "\nno key is asked for; make one with: skin keys add NAME"
+    hint = "" if has_keys or is_demo else "\nno key is asked for; make one with: skin keys add NAME --scope predict"
     return "\n".join([*places, f"ask it: curl {key}-F image=@photo.jpg {url}/predict"]) + hint
 
 
