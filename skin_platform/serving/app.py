@@ -7,9 +7,10 @@ Here: which handler answers which address, who may ask, and what the description
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from skin_platform.serving import answers, status_answers
@@ -40,10 +41,11 @@ from skin_platform.serving.tracing import Lineage, lineage
 from skin_platform.storage.spool_file import SpoolError
 
 Handler = Callable[[Request], Awaitable[Response]]
+KEY = HTTPBearer(scheme_name="key", auto_error=False, description="A key of `skin keys add`; none where none was ever made")
 
 
 class Plain(APIRoute):
-    """A route whose handler gets the request and gives the response, described like any other.
+    """A route whose handler gets the request and gives the response; all else that is said of it serves its description.
 
     The framework's reading of parameters and its checks of answers would cost as much as all else that a request needs here.
     """
@@ -55,8 +57,8 @@ class Plain(APIRoute):
 
 def build_app(env: str = "dev") -> FastAPI:
     """The application; ``app.state.desk`` is set before the first request. ``env`` is ``SKIN_ENV``."""
-    app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}", docs_url=None,
-                  redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
+    app = FastAPI(title="skin platform", description=f"Classifies photographs of skin lesions. {NOTICE}", version="1",
+                  docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
     app.state.rates = Rates()
     app.add_middleware(Front)
     app.add_exception_handler(RouteError, _answer)
@@ -88,7 +90,7 @@ def _add_predictions(app: FastAPI) -> None:
 def _add_status(app: FastAPI) -> None:
     _add(app, "GET", "/lineage/predictions/{prediction_id}", lineage, "operate", **described(
         Lineage, ("unknown_prediction", "not_in_demo", "store_down"), keyed=True, parameters=(PREDICTION_ID_PARAMETER,)))
-    _add(app, "GET", "/health", health, **described(status_answers.Health, ()))
+    _add(app, "GET", "/health", health, **described(status_answers.Health, ("spool_full",)))
     _add(app, "GET", "/model-status", model_status, **described(status_answers.ModelStatus, ()))
     _add(app, "GET", "/readyz", readyz, **described(status_answers.Ready, READY))
     for path in ("/livez", "/healthz"):
@@ -98,7 +100,9 @@ def _add_status(app: FastAPI) -> None:
 
 def _add(app: FastAPI, method: str, path: str, handler: Handler, scope: Scope | None = None, **described_as: Any) -> None:
     endpoint = guarded(scope, handler) if scope else handler
-    app.router.routes.append(Plain(path, endpoint, methods=[method], name=path.strip("/"), **described_as))
+    summary = (handler.__doc__ or "").splitlines()[0].rstrip(".")
+    app.router.routes.append(Plain(path, endpoint, methods=[method], name=path.strip("/"), summary=summary,
+                                   tags=[scope or "status"], dependencies=[Security(KEY)] if scope else [], **described_as))
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -49,8 +49,6 @@ def described(answer: type[BaseModel] | None, codes: tuple[str, ...], *, status:
     extra: dict[str, Any] = {"parameters": list(parameters)} if parameters else {}
     if body is not None:
         extra["requestBody"] = {"required": True, "content": body}
-    if keyed:
-        extra["security"] = [{"key": []}, {}]
     given = {status: {"headers": REQUEST_ID} | ({"model": answer} if answer else {})}
     refused = {number: _refusals(number, found) for number, found in sorted(by_status.items())}
     return {"status_code": status, "responses": given | refused, "openapi_extra": extra}

@@ -76,6 +76,7 @@ def test_what_machines_ask_needs_no_key(service):
 def test_a_key_asks_as_often_as_its_rate_allows(service, keys):
     for _ in range(2):
         assert sent(service.http, picture(1), headers=bearer(keys["slow"])).status_code == 200
+        refused(service.http.get("/predict/async/1", headers=bearer(keys["slow"])), 404, "unknown_job")
     batch = [("images", picture(number)) for number in range(2)]
     answer = service.http.post("/predict/batch", files=batch, headers=bearer(keys["slow"]))
     assert "3 images a minute" in refused(answer, 429, "rate_limited")
