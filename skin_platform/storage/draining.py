@@ -60,7 +60,10 @@ class Drain:
         while True:
             is_last = self._stop.is_set()
             try:
-                self._pass()
+                try:
+                    self._pass()
+                finally:  # what must wait longer is to outlive a power cut, too
+                    self._spool.file.checkpoint(at_once=self.fault is not None)
                 self._recovered()
                 pause = self._pause
             except (OnlineStoreError, SpoolError) as error:
@@ -80,7 +83,6 @@ class Drain:
         while time.monotonic() < self._deadline and (rows := self._spool.oldest(ROWS)):
             if not self._moved(rows):
                 break
-        self._spool.file.checkpoint()
 
     def _moved(self, rows: list[Spooled]) -> bool:
         """Move rows of which the database takes each or refuses it for ever; whether that was all of them."""

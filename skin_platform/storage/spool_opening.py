@@ -16,8 +16,8 @@ from skin_platform.storage.private_files import made_private
 logger = logging.getLogger(__name__)
 BUSY_SECONDS = 5.0  # another process holds the lock for milliseconds
 PAGE_BYTES = 4096
-WAL_PAGES = 1024  # 4 MB: from there on a checkpoint is worth its wait for the disk
-WAL_PAGES_AT_MOST = 16 * WAL_PAGES  # where nobody asks for checkpoints, an addition makes one, and waits for the disk
+WAL_PAGES = 4096  # 16 MB: from there on a checkpoint is worth its wait for the disk
+WAL_PAGES_AT_MOST = 4 * WAL_PAGES  # where nobody asks for checkpoints, an addition makes one, and waits for the disk
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 TABLES = ("rows", "refused", "jobs")
 # A row's number is the time at which it was added, in nanoseconds: never given twice, without a page that counts (AUTOINCREMENT

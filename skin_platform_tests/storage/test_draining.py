@@ -3,6 +3,8 @@
 import logging
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -14,9 +16,24 @@ from skin_platform.storage.draining import Drain
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.online.tables import REVISIONS
 from skin_platform.storage.spool import Spool
+from skin_platform_tests.deployments import ROOT
 from skin_platform_tests.storage.recorded import feedback, prediction, shadow
 from skin_platform_tests.storage.test_online import count
 
+SERVING = """
+import itertools, sys
+from pathlib import Path
+from skin_platform.storage.draining import Drain
+from skin_platform.storage.online.store import OnlineStore
+from skin_platform.storage.spool import Spool
+from skin_platform_tests.storage.recorded import prediction
+spool, store = Spool(Path(sys.argv[1]), 50_000_000), OnlineStore(sys.argv[2])
+store.upgrade()
+drain = Drain(spool, store, 0.001)
+for number in itertools.count():
+    spool.add("prediction", prediction(number % 1000, prediction_id=f"{sys.argv[3]}{number}"))
+    print(f"{sys.argv[3]}{number}", flush=True)
+"""
 SOON = 0.01  # seconds between two passes
 TROUBLE = {
     "sqlite": ["CREATE TRIGGER t BEFORE INSERT ON predictions WHEN NEW.label = 'odd' BEGIN SELECT json('{'); END"],
@@ -64,6 +81,23 @@ def test_rows_that_were_stored_before_the_drain_was_killed_are_not_stored_twice(
     online.add("prediction", [prediction(number) for number in range(10)])
     assert Drain(spool, online, SOON).close()
     assert count(online, "predictions") == 20
+
+
+def test_a_process_that_answers_and_drains_may_be_killed_at_any_time(spool, postgres_url):
+    said: list[str] = []
+    online = OnlineStore(postgres_url)
+    for name in ("a", "b"):
+        process = subprocess.Popen([sys.executable, "-c", SERVING, str(spool.file.path), postgres_url, name], text=True,
+                                   stdout=subprocess.PIPE, cwd=ROOT)
+        said += [process.stdout.readline().strip() for _ in range(150)]
+        until(lambda name=name: online.prediction(f"{name}0"))  # it drains, too
+        process.kill()
+        said += process.communicate()[0].split("\n")[:-1]
+    assert Drain(spool, online, SOON).close()
+    stored = [row["prediction_id"] for row in online.predictions()]
+    assert set(said) <= set(stored)
+    assert len(stored) == len(set(stored)) <= len(said) + 2
+    online.dispose()
 
 
 def test_two_drains_of_one_spool_store_each_row_once(spool, online, online_url):
