@@ -79,7 +79,7 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
         rows = stores.datasets.read(origin.dataset_digest)
     except (KeyError, ValueError) as error:
         raise LineageError(str(error.args[0])) from None
-    found = [*links(row, bundle), *_in_store(row, origin, stores)]
+    found = _each_once([*links(row, bundle), *_in_store(row, origin, stores)])
     for link in found:
         if link.is_verified is False:
             raise LineageError(f"the link {link.link} of prediction {prediction_id} does not hold: {link.how}")
@@ -115,11 +115,21 @@ def _trace(
         dagster_run_id=origin.dagster_run_id, mlflow_run_id=origin.mlflow_run_id, links=tuple(found))
 
 
+def _each_once(found: list[Link]) -> list[Link]:
+    """Of links that were looked at twice, in the bundle and in the store, the one that tells more: broken, or verified."""
+    telling: dict[str, Link] = {}
+    for link in found:
+        before = telling.get(link.link)
+        if before is None or before.is_verified is None or link.is_verified is False:
+            telling[link.link] = link
+    return list(telling.values())
+
+
 def _in_store(row: dict[str, Any], origin: Provenance, stores: Stores) -> Iterator[Link]:
     """The links that only the object store can show; what is damaged there raises ``StorageError`` that names it."""
     for name in ("checkpoint_sha256", "dataset_digest"):
         own = getattr(origin, name)
-        yield Link(f"prediction → {name.partition('_')[0]}", row[name] == own,
+        yield Link("bundle → version" if name == "checkpoint_sha256" else "version → dataset", row[name] == own,
                    f"{name} of its row and of version {origin.model_version}" if row[name] == own else
                    f"the prediction's {name} is {row[name]}, that of version {origin.model_version} is {own}")
     try:

@@ -84,14 +84,15 @@ def _show_image(console: Console, found: "ImageTrace") -> None:
     _rows(console, "in the models", found.models, ("version", "role", "dataset_digest"))
     if found.bundles:
         console.print(f"\ncarried as a golden image by {', '.join(map(said, found.bundles))}", highlight=False, soft_wrap=True)
-    _rows(console, "answers on it", found.predictions, ("prediction_id", "predicted_at", "model_version", "label", "outcome"))
+    _rows(console, "answers on it", found.predictions, ("prediction_id", "predicted_at", "model_version", "label"))
 
 
 def _rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
     console.print(f"\n[bold]{title}[/]{'' if rows else ': none'}", highlight=False)
     if not rows:
         return
-    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in columns), box=None, pad_edge=False)
+    table = Table(*(Column(name.replace("_", " "), overflow="fold", no_wrap=place == 0) for place, name in enumerate(columns)),
+                  box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(said(_short(name, row.get(name))) for name in columns))
     console.print(table)

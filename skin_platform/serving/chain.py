@@ -67,8 +67,8 @@ def links(row: Mapping[str, Any], bundle: Bundle | None) -> list[Link]:
 
 
 def bundle_of(row: Mapping[str, Any], settings: Settings, answering: Bundle | None = None) -> Bundle | None:
-    """The bundle that gave a prediction: the one ``answering`` now, one that is exported, or that of its bento; None where none
-    of them is here, or it is damaged."""
+    """The bundle that gave a prediction: the one ``answering`` now, that of its bento, or one that is exported; None where none
+    of them is here, or whole."""
     if answering is not None and _is_of(row, asdict(answering.provenance)):
         return answering
     for folder in _folders(str(row.get("model_version")), settings):
@@ -80,7 +80,7 @@ def bundle_of(row: Mapping[str, Any], settings: Settings, answering: Bundle | No
 
 def _folders(version: str, settings: Settings) -> Iterator[Path]:
     home = settings.home
-    yield from (home.export, home.challenger, home.bentoml / "bentos" / BENTO_NAME / version / "src" / "bundle")
+    yield from (home.bentoml / "bentos" / BENTO_NAME / version / "src" / "bundle", home.export, home.challenger)
     yield from sorted(home.export.parent.glob(f"*{version}-*"))
     if settings.skin_bundle is not None:
         yield settings.skin_bundle
