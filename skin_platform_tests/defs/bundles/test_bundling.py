@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skin_platform.defs import bundling
-from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_champion
+from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
 from skin_platform.serving.bento_store import PackingError, bento_folder
 from skin_platform.serving.bundle import BundleError, read_bundle
 from skin_platform.serving.engine import Engine
@@ -174,6 +174,35 @@ def test_the_export_follows_the_log_of_moves(home):
     before = export.resolve().stat().st_mtime_ns
     assert export_champion(stores) == first
     assert export.resolve().stat().st_mtime_ns == before
+
+
+def test_the_challenger_is_exported_beside_the_champion_until_it_is_one(home):
+    stores, (first, second) = home
+    challenger = stores.settings.home.challenger
+    stores.moves.move("challenger", second, expected=0, kind="registered", by="Ärztin", why="the newest version")
+    assert export_challenger(stores) is None, "there is no champion to compare it with"
+    promote(stores, first)
+    export_champion(stores)
+    assert export_challenger(stores) == second == exported_version(challenger)
+    assert read_promotion(challenger).kind == "registered"
+    assert content(challenger) == content(source_of(stores, second) / "bundle") | {
+        Path(PROMOTION): (challenger / PROMOTION).read_bytes()}
+    assert exported_version(stores.settings.home.export) == first
+    promote(stores, second)
+    export_champion(stores)
+    assert export_challenger(stores) is None
+    assert {path.name for path in challenger.parent.iterdir() if not path.name.startswith(".")} == {
+        "skin5-current", f"{first}-1", f"{second}-2"}
+
+
+def test_a_challenger_without_a_whole_bento_is_not_exported(home):
+    stores, (first, second) = home
+    promote(stores, first)
+    stores.moves.move("challenger", second, expected=0, kind="registered", by="Ärztin", why="the newest version")
+    (source_of(stores, second) / "bundle" / "calibration.json").write_text("{}")
+    assert export_challenger(stores) is None
+    shutil.rmtree(source_of(stores, second))
+    assert export_challenger(stores) is None
 
 
 def test_an_export_that_is_damaged_or_was_killed_half_way_is_replaced(home):
