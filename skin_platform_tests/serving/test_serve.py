@@ -1,4 +1,4 @@
-"""`skin serve` before a promotion, after one that was forced and killed, and while the object store is down."""
+"""`skin serve` before a promotion and after the first, after one that was forced and killed, and with the store down."""
 
 from contextlib import ExitStack
 
@@ -6,12 +6,13 @@ import httpx
 import pytest
 
 from skin_platform.client import ApiError, SkinClient
-from skin_platform.defs.bundling import ensure_bundle, export_champion
+from skin_platform.defs.bundling import export_champion
 from skin_platform.settings import load_settings
 from skin_platform.storage.stores import Stores
 from skin_platform_tests.defs.bundles.registered import NAMES, new_home, promote, register
 from skin_platform_tests.deployments import SKIN, background, free_port, skin, wait_for
 from skin_platform_tests.ml.examples import pictures, png
+from skin_platform_tests.serving.tiny_bundles import LABELS, promoted, tiny_bundle, version_of
 
 pytestmark = pytest.mark.slow
 KEY = "open-sesame"
@@ -35,6 +36,9 @@ class Served:
         headers = {"Authorization": f"Bearer {KEY}"}
         return httpx.post(f"{self.url}{path}", files={field: IMAGE}, headers=headers, trust_env=False)
 
+    def is_ready(self):
+        return self.get("/readyz").status_code == 200
+
 
 @pytest.fixture
 def serve(tmp_path):
@@ -52,16 +56,16 @@ def serve(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A home with two versions, the first of which has a bento; nothing is promoted."""
-    stores = new_home(tmp_path_factory.mktemp("serve") / "home")
-    first, second = register(stores, 1, seed=1), register(stores, 2, seed=2)
-    ensure_bundle(first, stores)
-    return stores, first, second
+def stores(tmp_path_factory):
+    """A home with a version that was promoted by force, by a process that was killed before anything followed."""
+    found = new_home(tmp_path_factory.mktemp("serve") / "home")
+    promote(found, register(found, 1, seed=1), "forced", floor=0.5)
+    return found
 
 
-def test_before_the_first_promotion_the_service_says_so_everywhere(tmp_path, serve):
-    served = serve(tmp_path / "new home", API_KEY=KEY)
+def test_before_the_first_promotion_the_service_says_so_everywhere_and_then_it_answers(tmp_path, serve):
+    home = tmp_path / "new home"
+    served = serve(home, API_KEY=KEY)
     assert served.get("/livez").status_code == 200
     ready = served.get("/readyz")
     assert (ready.status_code, "nothing has been promoted yet" in ready.text) == (503, True)
@@ -71,8 +75,9 @@ def test_before_the_first_promotion_the_service_says_so_everywhere(tmp_path, ser
         assert "nothing has been promoted yet" in told["reason"]
         assert "skin models promote" in told["reason"]
     assert "nothing has been promoted yet" in served.shown
+    assert f"curl -H 'Authorization: Bearer <key>' -F image=@photo.jpg {served.url}/predict" in served.shown
     assert "Traceback" not in served.shown
-    with SkinClient(served.url) as client, pytest.raises(ApiError) as refused:
+    with SkinClient(served.url, retries=0) as client, pytest.raises(ApiError) as refused:
         client.predict(IMAGE)
     assert (refused.value.status, refused.value.code) == (401, "unauthorized"), "the key comes first"
     for path, field in (("/predict", "image"), ("/predict/batch", "images"), ("/predict", "picture")):
@@ -80,33 +85,30 @@ def test_before_the_first_promotion_the_service_says_so_everywhere(tmp_path, ser
         assert (answer.status_code, answer.json()["code"]) == (503, "no_champion")
         assert "skin models promote" in answer.json()["message"]
 
+    promoted(load_settings(skin_home=home), tiny_bundle(1), 1)
+    wait_for(served.is_ready, 30, "the first champion to be taken up")
+    answer = served.post("/predict", "image").json()
+    assert (answer["model_version"], answer["label"] in LABELS) == (version_of(1), True)
 
-def test_the_champion_of_the_log_is_served_though_nothing_has_followed_it_yet(built, serve):
-    stores, first, second = built
-    promote(stores, first, "forced", floor=0.5)  # and killed before the export; the second is newer
+
+def test_the_champion_of_the_log_is_served_though_nothing_has_followed_it_yet(stores, serve):
+    [version] = stores.versions.list_model_versions()
     served = serve(stores.settings.home.root)
-    wait_for(lambda: served.get("/readyz").status_code == 200, 60, "the golden images")
+    wait_for(served.is_ready, 60, "the golden images")
     status = served.get("/model-status").json()
-    assert status["model_version"] == first != second
+    assert (status["model_version"], status["superseded_by"], status["refused"]) == (version, None, None)
     told = status["promotion"]
     assert (told["kind"], told["by"], told["why"], told["number"], told["floor"]) == ("forced", "Ärztin", "as agreed", 1, 0.5)
-    assert status["superseded_by"] is None
     answer = served.post("/predict", "image").json()
-    assert (answer["model_version"], answer["bundle"]) == (first, f"lesion_classifier:{first}")
+    assert (answer["model_version"], answer["bundle"]) == (version, f"lesion_classifier:{version}")
     assert answer["label"] in NAMES
-    assert f"serving lesion_classifier:{first}" in served.shown
+    assert f"serving lesion_classifier:{version}" in served.shown
+    assert f"ask it: curl -F image=@photo.jpg {served.url}/predict" in served.shown
     assert "PROMOTED BY FORCE by Ärztin: as agreed" in served.shown
     assert "FLOOR LOWERED TO 0.5" in served.shown
-    promote(stores, second)
-    assert export_champion(stores) == second
-    status = served.get("/model-status").json()
-    assert (status["model_version"], status["promotion"], status["superseded_by"]) == (first, None, second)
 
 
-def test_with_the_object_store_down_the_export_on_this_machine_is_served(built, serve):
-    stores, first, _ = built
-    if stores.moves.current("champion") is None:
-        promote(stores, first)
+def test_with_the_object_store_down_the_export_on_this_machine_is_served(stores, serve):
     exported = export_champion(Stores(load_settings(skin_home=stores.settings.home.root)))
     served = serve(stores.settings.home.root, S3_ENDPOINT=f"http://127.0.0.1:{free_port()}")
     assert served.get("/model-status").json()["model_version"] == exported
