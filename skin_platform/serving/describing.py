@@ -22,6 +22,7 @@ from skin_platform.serving.ids import ID_PATTERN
 from skin_platform.serving.requests import TOP_K, TOP_K_MAX
 
 SWAGGER = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"  # BentoML brings it; FastAPI's is a CDN's
+FROM_HERE = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 ALWAYS = ("method_not_allowed", "internal")
 KEYED = ("unauthorized", "forbidden", "rate_limited", "keys_unknown")
 READY = ("not_ready", "no_champion")
@@ -81,9 +82,12 @@ def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]
 def add_docs(app: FastAPI) -> None:
     """Answer ``/docs``, with its scripts from here: the network that the service runs in may end at its walls."""
     async def docs(request: Request) -> Response:
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url="openapi.json", title=app.title, swagger_js_url="docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="docs/assets/swagger-ui.css", swagger_favicon_url="docs/assets/favicon-light-32x32.png")
+            swagger_css_url="docs/assets/swagger-ui.css", swagger_favicon_url="docs/assets/favicon-light-32x32.png",
+            swagger_ui_parameters={"validatorUrl": None})  # else it sends the address of the description to swagger.io
+        page.headers["Content-Security-Policy"] = FROM_HERE
+        return page
 
     app.add_route("/docs", docs, include_in_schema=False)
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))

@@ -134,8 +134,9 @@ def test_the_service_says_which_model_answers(http, service):
 
 
 def test_the_description_loads_nothing_from_elsewhere(http):
-    page = http.get("/docs").text
-    assert "://" not in page
+    page = http.get("/docs")
+    assert "://" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert http.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
     assert http.get("/docs/assets/swagger-ui.css").status_code == 200
 
