@@ -8,8 +8,10 @@ Not here: numbers (``serving.metrics``).
 import json
 import logging
 import re
+import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal, TextIO
 
@@ -22,6 +24,7 @@ from skin_platform.serving.metrics import observe_lost_line
 Form = Literal["auto", "json", "human"]
 Written = Callable[[WrappedLogger, str, EventDict], bytes]
 OTHERS = ("bentoml", "uvicorn", "uvicorn.error", "circus")  # loggers that come with handlers and forms of their own
+LONGEST = 3000  # characters of a text: a pipe that has room has room for 4,096 bytes, more would wait for its reader
 MASKED = (  # libraries quote what they were given
     (re.compile(r"(?i)\b(bearer\s+|(?:password|api_key|secret|token)\s*[=:]\s*)[^\s,;&'\"]+"), r"\1…"),
     (re.compile(r"(\w://[^\s:/@]*:)[^\s@]+@"), r"\1…@"))
@@ -35,11 +38,11 @@ def configure(form: Form = "auto", stream: TextIO | None = None) -> None:
     """
     stream = stream or sys.stdout
     is_human = form == "human" or (form == "auto" and stream.isatty())
-    written = _person(stream) if is_human else _line
+    written, lines = _person(stream) if is_human else _line, _Lines(stream.buffer)
     structlog.configure(
         processors=[structlog.processors.format_exc_info, _mask, written],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), logger_factory=lambda *_: _Lines(stream.buffer))
-    handler = logging.StreamHandler(stream)
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), logger_factory=lambda *_: lines)
+    handler = _Handler(lines)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, _mask,
@@ -73,20 +76,37 @@ def request_line(*, request_id: str, route: str, method: str, status: int, secon
 
 
 class _Lines:
-    """Writes whole lines; what cannot be written is counted, as no request may fail by its log."""
+    """Writes whole lines. What cannot be written now is counted: no request may fail by its log, nor wait for who reads it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream, self._room, self._is_asked = stream, select.poll(), False
+        with suppress(OSError):  # of a stream in memory, which always has room
+            self._room.register(stream.fileno(), select.POLLOUT)
+            self._is_asked = True
 
     def msg(self, line: bytes) -> None:
-        """Write one line at once."""
+        """Write one line at once, where there is room: a pipe that nobody empties would hold up every request."""
         try:
+            if self._is_asked and not self._room.poll(0):
+                raise BlockingIOError
             self._stream.write(line + b"\n")
             self._stream.flush()
-        except (OSError, ValueError):  # a full disk, a reader that has gone, a stream that was closed
+        except (OSError, ValueError):  # nobody reads, a full disk, a reader that has gone, a stream that was closed
             observe_lost_line()
 
     info = warning = error = critical = exception = msg
+
+
+class _Handler(logging.Handler):
+    """The lines of others, written as ours are."""
+
+    def __init__(self, lines: _Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self._lines.msg(self.format(record).encode("utf-8", "backslashreplace"))
 
 
 def _line(_: WrappedLogger, level: str, event: EventDict) -> bytes:
@@ -110,10 +130,10 @@ def _person(stream: TextIO) -> Written:
 
 
 def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The texts without what looks like a secret."""
+    """The texts without what looks like a secret, and the end of those that are long: there an exception says what it is."""
     for name in ("event", "exception"):
         if isinstance(text := event.get(name), str):
             for pattern, instead in MASKED:
                 text = pattern.sub(instead, text)
-            event[name] = text
+            event[name] = text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
     return event

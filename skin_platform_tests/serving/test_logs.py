@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import warnings
 
 import pytest
@@ -111,6 +112,12 @@ def test_what_looks_like_a_secret_is_masked_in_lines_of_others(written, text):
     assert "hush" not in written.text
 
 
+def test_of_a_long_exception_the_end_is_kept(written):
+    logging.getLogger("some.library").error("x" * 50_000 + " and so it failed")
+    assert written.lines[0]["event"].endswith("and so it failed")
+    assert len(written.text) < 4096
+
+
 def test_a_terminal_gets_lines_for_people():
     stream = Written(terminal=True)
     logs.configure(stream=stream)
@@ -134,6 +141,23 @@ def test_a_line_that_cannot_be_written_is_counted_and_fails_nothing(written):
     written.buffer.close()
     logs.tell("two")
     assert lost() == before + 1
+
+
+def test_a_pipe_that_nobody_empties_holds_up_nothing():
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as stream:
+        logs.configure(stream=stream)
+        before = LOST_LINES.family().samples[0].value
+        for number in range(2000):  # some 200 kB; a pipe holds 64
+            logs.tell("a line that nobody reads", number=number, words="x" * 30)
+        logging.getLogger("some.library").error("nor this one")
+        lost = LOST_LINES.family().samples[0].value - before
+        assert lost > 500
+        os.set_blocking(reading, False)
+        kept = [json.loads(line) for line in (reader.read() or b"").splitlines()]
+        assert [line["number"] for line in kept] == list(range(int(2001 - lost)))
+        logs.tell("there is room again")
+        assert json.loads(reader.read())["event"] == "there is room again"
 
 
 def test_text_that_no_encoding_has_is_written_all_the_same(written):
