@@ -15,6 +15,7 @@ camera's photographs 0.24 and 0.95 (420 images learnt from, 90 calibrating, at t
 
 import io
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,14 +80,14 @@ class OutOfDistribution:
         return max(self.level, 1 / (len(self.calibration_scores) + 1))
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The distances (N,) of features (N, D)."""
-        standard = squashed(features, self.centre, self.scale) - self.middle
+        """The distances (N,) of features (N, D); ``FARTHEST`` where one of them is no number."""
+        is_number = np.isfinite(features).all(axis=1)
+        standard = squashed(np.where(is_number[:, None], features, 0), self.centre, self.scale) - self.middle
         along = standard @ self.basis
         outside = np.square(standard, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
         apart = (along @ self.whitening).astype(np.float64)[:, None, :] - self.means
         nearest = np.square(apart).sum(axis=2).min(axis=1)
-        found: NDArray[np.float64] = np.nan_to_num(np.sqrt(nearest + np.maximum(outside, 0) / self.noise**2), nan=FARTHEST,
-                                                   posinf=FARTHEST)
+        found: NDArray[np.float64] = np.where(is_number, np.sqrt(nearest + np.maximum(outside, 0) / self.noise**2), FARTHEST)
         return found
 
     def judge(self, features: NDArray[np.float32]) -> list[OodAnswer]:
@@ -109,6 +110,6 @@ class OutOfDistribution:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in cls.__dataclass_fields__}
-        except (OSError, KeyError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f"this is no detector: {error}") from error
         return cls(**arrays | {name: float(arrays[name]) for name in ("noise", "level")})

@@ -37,7 +37,8 @@ def fit_detector(
     scale = np.maximum(spread, FLAT * float(np.sqrt(np.mean(spread**2))) + 1e-12).astype(np.float32)
     standard = squashed(learnt, centre, scale)
     directions = min(DIRECTIONS, len(learnt) // 4, standard.shape[1])
-    fitted = PCA(directions, random_state=0).fit(standard)
+    with np.errstate(invalid="ignore"):  # of features that never change there is no share of variance to tell
+        fitted = PCA(directions, random_state=0).fit(standard)
     basis, middle = fitted.components_.T.astype(np.float32), standard.mean(axis=0)
     along = ((standard - middle) @ basis).astype(np.float64)
     means, member = _label_means(along, targets, groups)
