@@ -110,7 +110,7 @@ def test_a_key_is_kept_by_its_hash_and_revoked_once(ready):
 
 @pytest.mark.parametrize(("url", "said"), [
     ("mysql://a:secret@host/b", "sqlite or postgresql"), ("postgres//host", "looks like postgresql://"),
-    ("postgres://skin:secret@127.0.0.1:1/skin", r"postgresql\+psycopg://skin:\*\*\*@127.0.0.1:1/skin: .*refused")])
+    ("postgresql+psycopg2://skin:secret@127.0.0.1:1/skin", r"postgresql\+psycopg://skin:\*\*\*@127.0.0.1:1/skin: .*refused")])
 def test_an_address_that_leads_nowhere_is_told_without_its_password(url, said):
     with pytest.raises(OnlineStoreError, match=said) as error:
         OnlineStore(url).prediction("p1")

@@ -3,6 +3,7 @@
 Here: which revision a database has, the upgrade under a lock. Not here: the revisions (``online.migrations``).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from alembic.script import ScriptDirectory
 
 from skin_platform.storage.online.tables import PREDICTIONS, REVISIONS
 
+logger = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x5C1_0BE5  # PostgreSQL's advisory locks go by number; this one is the upgrade's
 State = Literal["empty", "current", "older", "newer"]
@@ -39,8 +41,8 @@ def newest() -> str:
 
 def revision_of(connection: sa.Connection) -> Revision:
     """How the database stands."""
-    found = MigrationContext.configure(connection, opts={"version_table": REVISIONS}).get_current_revision()
     wanted = newest()
+    found = MigrationContext.configure(connection, opts={"version_table": REVISIONS}).get_current_revision()
     if found == wanted:
         return Revision(found, wanted, "current")
     if found is None:
@@ -60,6 +62,7 @@ def upgrade(engine: sa.Engine) -> Revision:
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                logger.info("the online store was brought from revision %s to %s", before.found or "none", before.wanted)
     return before
 
 
@@ -91,4 +94,5 @@ def _config() -> Config:
 
 @cache
 def _scripts() -> ScriptDirectory:
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)  # two lines of nothing at every look
     return ScriptDirectory.from_config(_config())

@@ -37,7 +37,7 @@ def created(url: str) -> sa.Engine:
         made = sa.make_url(url)
     except ArgumentError:
         raise OnlineStoreError("DATABASE_URL is no URL: it looks like postgresql://user:password@host/database") from None
-    if made.drivername in ("postgres", "postgresql"):  # the driver that is installed; SQLAlchemy would take another
+    if made.get_backend_name() in ("postgres", "postgresql"):  # by the driver that is installed, whichever is named
         made = made.set(drivername="postgresql+psycopg")
     kind = made.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
