@@ -66,7 +66,7 @@ def failed(error: httpx.HTTPError, address: object) -> ApiError:
         return ApiError(0, "cut_off", f"{address} broke the connection off before it had answered: {told}")
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, NOT_SENT):
         return ApiError(0, "timeout", f"{address} has not answered in time: {told}")
-    return ApiError(0, "unreachable", f"{address} does not answer: {told}")
+    return ApiError(0, "unreachable", f"{address} does not answer ({told}): is the service running, and is this its address?")
 
 
 def refused(response: httpx.Response) -> ApiError:

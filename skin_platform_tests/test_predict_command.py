@@ -5,7 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from skin_platform import retrying
 from skin_platform.cli import app
+from skin_platform.client import ApiError
 from skin_platform_tests.serving.in_process import champion
 from skin_platform_tests.serving.listening import listening
 from skin_platform_tests.serving.tiny_bundles import LABELS, picture
@@ -71,10 +73,19 @@ def test_a_name_cannot_steer_the_terminal(predict):
     assert "\x1b" not in done.stdout
 
 
-def test_a_wrong_key_and_a_folder_are_told(predict, tmp_path):
+def test_what_would_befall_every_image_is_told_once(predict, monkeypatch):
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+    pictures = {f"{number}.png": picture(number) for number in range(30)}
+    for arguments, told in ((("--api-key", "another"), "the key is not known"),
+                            (("--url", "http://127.0.0.1:9"), "http://127.0.0.1:9 does not answer")):
+        done = predict(pictures, *arguments)
+        assert isinstance(done.exception, ApiError)
+        assert told in str(done.exception)
+        assert "another" not in str(done.exception)
+        assert (done.exit_code, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_a_folder_is_told_as_such(predict, tmp_path):
     (tmp_path / "folder").mkdir()
-    refused = predict({"a.png": picture(1)}, "--api-key", "another")
-    assert (refused.exit_code, "unauthorized" in refused.stderr) == (1, True)
-    assert "another" not in refused.stderr
-    folder = predict({"folder": None})
-    assert (folder.exit_code, "Is a directory" in folder.stderr) == (1, True)
+    done = predict({"folder": None})
+    assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)

@@ -15,6 +15,7 @@ from skin_platform.settings import load_settings
 if TYPE_CHECKING:
     from skin_platform.client import SkinClient
 
+HOPELESS = {"unreachable", "bad_address", "unauthorized", "forbidden", "no_champion", "not_ready"}  # whatever the image
 AT_ONCE = 8  # requests under way: the service computes together what comes together
 Told = dict[str, Any]
 
@@ -47,7 +48,10 @@ def predict(
 
 
 def _answers(images: list[Path], client: "SkinClient", top_k: int) -> Iterator[Told]:
-    """The answer or the ``error`` of each image, in order; no more images are read ahead than are under way."""
+    """The answer or the ``error`` of each image, in order; no more images are read ahead than are under way.
+
+    Raises ``ApiError`` where no image could be answered.
+    """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         under_way: list[Future[Told]] = []
         try:
@@ -68,6 +72,8 @@ def _answer(path: Path, client: "SkinClient", top_k: int) -> Told:
     try:
         return client.predict(path, top_k)
     except ApiError as error:
+        if error.code in HOPELESS:
+            raise
         return _error(error.status, error.code, error.message, error.request_id)
     except OSError as error:
         return _error(0, "unreadable", f"{error.strerror}: check the path")
