@@ -13,6 +13,7 @@ from pathlib import Path
 from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.desk import Current, Desk, Following, Refused, taken_up
 from skin_platform.serving.exporting import exported_version, read_promotion
+from skin_platform.serving.memory import give_back
 from skin_platform.serving.metrics import observe_swap
 from skin_platform.serving.watching import Watch
 
@@ -102,7 +103,11 @@ class Follower:
                      f"{current.version} goes on answering" if current.can_answer else "and none answers", reason)
 
     def _close_unused(self) -> None:
-        for former in [former for former in self._retired if former.users.count == 0]:
+        unused = [former for former in self._retired if former.users.count == 0]
+        for former in unused:
             former.close()
             self._retired.remove(former)
+        if unused:
+            del former, unused  # the last that hold on to them
+            give_back()
 

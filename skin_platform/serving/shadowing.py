@@ -22,6 +22,7 @@ from skin_platform.serving.desk import Current, Refused, loaded
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import exported_version
 from skin_platform.serving.intake import Taken
+from skin_platform.serving.memory import give_back
 from skin_platform.serving.metrics import observe_shadow
 from skin_platform.serving.watching import Watch
 from skin_platform.settings import Settings
@@ -112,6 +113,7 @@ class Shadow:
         self._engine = found.engine if found and not found.fault else None
         version = exported_version(self._watch.export)
         self._refused = Refused(version, found.fault, datetime.now(UTC)) if found and found.fault else None
+        give_back()
         if self._refused:
             logger.error("challenger %s does not shadow: %s", version, self._refused.reason)
         else:

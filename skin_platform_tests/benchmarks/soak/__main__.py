@@ -20,11 +20,12 @@ def main() -> None:
     parser = options("the service under load, for minutes")
     parser.add_argument("--quick", action="store_true", help="a tiny model, and less of everything")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, comma separated")
+    parser.add_argument("--model", type=Path, help="a folder that `benchmarks.served_model` has made; default: made anew")
     given = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, running_postgres() as postgres:
         size = QUICK if given.quick else FULL
-        bundles, pictures = models(Path(folder), size)
+        bundles, pictures = models(given.model or Path(folder) / "model", size)
         for name in given.only.split(","):
             home = Path(folder) / name
             home.mkdir()

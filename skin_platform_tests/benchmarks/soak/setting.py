@@ -82,12 +82,13 @@ class Setting:
 
 
 def models(folder: Path, size: Size) -> tuple[list[Bundle], list[bytes]]:
-    """Two bundles with other answers, and forty pictures to ask them about."""
+    """Two bundles with other answers, and forty pictures to ask them about; made in ``folder`` where they are not there."""
     if size.is_tiny:
         return [tiny_bundle(1), tiny_bundle(2)], [picture(seed) for seed in range(40)]
-    subprocess.run([sys.executable, "-m", "skin_platform_tests.benchmarks.served_model", str(folder / "model")], check=True)
-    bundle = read_bundle(folder / "model" / "bundle")
-    pictures = [path.read_bytes() for path in sorted((folder / "model" / "pictures").rglob("*.jpg"))[:40]]
+    if not folder.exists():
+        subprocess.run([sys.executable, "-m", "skin_platform_tests.benchmarks.served_model", str(folder)], check=True)
+    bundle = read_bundle(folder / "bundle")
+    pictures = [path.read_bytes() for path in sorted((folder / "pictures").rglob("*.jpg"))[:40]]
     return [bundle, _hotter(bundle)], pictures
 
 
