@@ -77,10 +77,11 @@ def test_an_upgrade_that_fails_changes_nothing(online):
     assert len(online.predictions()) == 2
 
 
-def test_several_may_upgrade_at_once(online, online_url):
+def test_several_may_upgrade_at_once_and_others_beside_them(online, online_url, tmp_path):
     former(online)
-    stores = [OnlineStore(online_url) for _ in range(4)]
-    gate, states = threading.Barrier(4), []
+    stores = [*(OnlineStore(online_url) for _ in range(4)),
+              *(OnlineStore(f"sqlite:///{tmp_path / name}.db") for name in ("other", "third"))]
+    gate, states = threading.Barrier(6), []
 
     def upgrade(store: OnlineStore) -> None:
         gate.wait()
@@ -91,7 +92,7 @@ def test_several_may_upgrade_at_once(online, online_url):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(states) == ["current", "current", "current", "older"]
+    assert sorted(states) == ["current", "current", "current", "empty", "empty", "older"]
     assert len(online.predictions()) == 2
     for store in stores:
         store.dispose()

@@ -4,6 +4,7 @@ Here: which revision a database has, the upgrade under a lock. Not here: the rev
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from skin_platform.storage.online.tables import PREDICTIONS, REVISIONS
 
 logger = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent / "migrations"
+ALEMBIC = threading.Lock()  # its ``context`` and ``op`` are the process's own, whichever thread works with them
 LOCK = 0x5C1_0BE5  # PostgreSQL's advisory locks go by number; this one is the upgrade's
 State = Literal["empty", "current", "older", "newer"]
 
@@ -56,7 +58,7 @@ def upgrade(engine: sa.Engine) -> Revision:
     with engine.connect() as connection:
         before = revision_of(connection)
     if before.state not in ("current", "newer"):
-        with _locked(engine) as connection:
+        with ALEMBIC, _locked(engine) as connection:
             before = revision_of(connection)  # another process may have been at it while we waited
             if before.state not in ("current", "newer"):
                 config = _config()
