@@ -81,7 +81,7 @@ class OutOfDistribution:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """The distances (N,) of features (N, D); ``FARTHEST`` where one of them is no number."""
-        is_number = np.isfinite(features).all(axis=1)
+        is_number = np.asarray(np.isfinite(features).all(axis=1))
         standard = squashed(np.where(is_number[:, None], features, 0), self.centre, self.scale) - self.middle
         along = standard @ self.basis
         outside = np.square(standard, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
