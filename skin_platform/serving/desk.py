@@ -1,14 +1,14 @@
 """The desk: what the routes work with, and the one place that says which engine answers now.
 
 Here: the bundle that answers, or why none does; who still works with one that was replaced. Not here: the routes
-(``serving.routes``, ``serving.status``), when another bundle takes over (``serving.following``).
+(``serving.routes``, ``serving.status``), how a bundle comes to answer (``serving.loading``), when another takes over
+(``serving.following``).
 """
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,8 @@ from fastapi import Request
 
 from skin_platform.core.images import Limits
 from skin_platform.serving.batching import Batcher
-from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.engine import Engine
-from skin_platform.serving.exporting import Promotion, read_promotion
-from skin_platform.serving.metrics import observe_batch
+from skin_platform.serving.exporting import Promotion
 from skin_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from skin_platform.storage.online.store import OnlineStore
     from skin_platform.storage.spool import Spool
 
-logger = logging.getLogger("bentoml.skin_platform")
 NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and "
                "promote it with `skin models promote`; the running service takes it up then, by itself")
 
@@ -142,27 +139,6 @@ class Desk:
 def nobody() -> Current:
     """Before the first promotion."""
     return Current(None, None, NO_CHAMPION, "no_champion")
-
-
-def loaded(folder: Path, settings: Settings, threads: int = 0) -> Current:
-    """The bundle in ``folder`` with an engine (``threads`` 0: one a core) that has answered its golden images, or the fault."""
-    folder = folder.resolve()  # what the link names may change while its files are read
-    try:
-        engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision, threads)
-        return Current(engine, None, engine.golden_fault(), digest=bundle_digest(folder), promotion=read_promotion(folder))
-    except (BundleError, OSError) as error:
-        return Current(None, None, str(error))
-    except Exception as error:  # what a runtime raises for a model that it cannot compute is of no one class
-        logger.exception("the bundle in %s cannot be computed", folder)
-        return Current(None, None, f"the model of {folder.name} cannot be computed here: {error}")
-
-
-def taken_up(folder: Path, settings: Settings) -> Current:
-    """The bundle in ``folder``, ready to answer requests where it may."""
-    found = loaded(folder, settings)
-    if found.engine is None or found.fault is not None:
-        return found
-    return replace(found, batcher=Batcher(found.engine, on_batch=observe_batch))
 
 
 def desk_of(request: Request) -> Desk:

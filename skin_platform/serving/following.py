@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
-from skin_platform.serving.desk import Current, Desk, Following, Refused, taken_up
+from skin_platform.serving.desk import Current, Desk, Following, Refused
 from skin_platform.serving.exporting import exported_version, read_promotion
+from skin_platform.serving.loading import taken_up
 from skin_platform.serving.memory import give_back
 from skin_platform.serving.metrics import observe_swap
 from skin_platform.serving.watching import Watch

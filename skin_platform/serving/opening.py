@@ -9,10 +9,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from skin_platform.core.images import Limits
-from skin_platform.serving.desk import Desk, nobody, taken_up
+from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.following import Follower
 from skin_platform.serving.jobs import Worker
 from skin_platform.serving.keeping import ImageKeeper
+from skin_platform.serving.loading import taken_up
 from skin_platform.serving.shadowing import Shadow
 from skin_platform.settings import Settings
 from skin_platform.storage.draining import Drain

@@ -89,6 +89,14 @@ def refused_row(refusal: Refusal, bundle: Bundle, engine_name: str, timing: Timi
         "is_ood": None, "engine": engine_name, **origin_of(bundle.provenance)}
 
 
+def shadow_row(prediction_id: str, bundle: Bundle, scored: Scored, latency_ms: float) -> dict[str, Any]:
+    """What is recorded of a challenger's answer, beside the prediction of that id."""
+    return {"prediction_id": prediction_id, "model_version": bundle.provenance.model_version, "bundle": bundle.provenance.tag,
+            "label": top_k_predictions(scored.probabilities, 1)[0][0], "probabilities": scored.probabilities,
+            "prediction_set": {"labels": list(scored.prediction_set.labels), "coverage": bundle.calibration.coverage},
+            "latency_ms": round(latency_ms, 2), "predicted_at": datetime.now(UTC)}
+
+
 def _row(prediction_id: str, asking: Asking, timing: Timing) -> dict[str, Any]:
     return {"prediction_id": prediction_id, "predicted_at": datetime.now(UTC), "request_id": asking.request_id,
             "mode": asking.mode, "latency_ms": round(timing.total, 2), "key_name": asking.key_name}

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skin_platform.core.answers import top_k_predictions
-from skin_platform.serving.desk import Current, Refused, loaded
+from skin_platform.serving.desk import Current, Refused
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import exported_version
 from skin_platform.serving.intake import Taken
+from skin_platform.serving.loading import loaded
 from skin_platform.serving.memory import give_back
 from skin_platform.serving.metrics import observe_shadow
+from skin_platform.serving.predictions import shadow_row
 from skin_platform.serving.watching import Watch
 from skin_platform.settings import Settings
 from skin_platform.storage.spool_file import SpoolError
@@ -143,16 +144,12 @@ class Shadow:
 
 
 def _row(asked: _Asked, engine: Engine, started: float) -> dict[str, Any]:
-    """The challenger's answer, beside the prediction of that id. Its own preprocessing, where that is another."""
-    bundle, answered = engine.bundle, asked.answered.engine
-    is_alike = answered is not None and answered.bundle.preprocessing == bundle.preprocessing
-    pixels = asked.taken.pixels if is_alike else bundle.preprocessing.pixels(asked.taken.cleaned)
-    [scored] = engine.score(np.asarray(pixels)[np.newaxis])
-    return {"prediction_id": asked.prediction_id, "model_version": bundle.provenance.model_version,
-            "bundle": bundle.provenance.tag, "label": top_k_predictions(scored.probabilities, 1)[0][0],
-            "probabilities": scored.probabilities,
-            "prediction_set": {"labels": list(scored.prediction_set.labels), "coverage": bundle.calibration.coverage},
-            "latency_ms": round((time.perf_counter() - started) * 1000, 2), "predicted_at": datetime.now(UTC)}
+    """The challenger's answer to the image. Its own preprocessing, where that is another than the champion's."""
+    wanted, answered = engine.bundle.preprocessing, asked.answered.engine
+    is_alike = answered is not None and answered.bundle.preprocessing == wanted
+    pixels = asked.taken.pixels if is_alike else wanted.pixels(asked.taken.cleaned)
+    [scored] = engine.score(pixels[np.newaxis])
+    return shadow_row(asked.prediction_id, engine.bundle, scored, (time.perf_counter() - started) * 1000)
 
 
 def _tag(current: Current) -> str:

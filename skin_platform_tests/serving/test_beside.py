@@ -11,12 +11,12 @@ from skin_platform.commands.replay import replay as replay_command
 from skin_platform.core.images import Limits
 from skin_platform.replaying import replay
 from skin_platform.serving.bundle import write_bundle
-from skin_platform.serving.desk import loaded
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import CHALLENGER, exporting, withdraw_export
 from skin_platform.serving.intake import take
 from skin_platform.serving.jobs import ATTEMPTS
 from skin_platform.serving.keeping import ImageKeeper, kept_path
+from skin_platform.serving.loading import loaded
 from skin_platform.serving.shadowing import WAITING_IMAGES, Shadow
 from skin_platform.settings import load_settings
 from skin_platform.storage.jobs import Jobs
