@@ -197,6 +197,24 @@ def test_a_job_that_took_its_process_down_again_and_again_is_given_up(tmp_path):
     assert (job.state, job.error["code"]) == ("failed", "internal")
 
 
+def test_two_services_on_one_home_share_the_work_and_a_batch_is_answered_by_one_version(tmp_path):
+    settings = load_settings(skin_home=tmp_path)
+    files = [("images", (f"{number}.png", picture(number), "image/png")) for number in range(16)]
+    with in_process(tmp_path, tiny_bundle(1)) as one, in_process(tmp_path) as other:
+        jobs = [service.http.post("/predict/async", content=picture(number), headers=RAW).json()["job_id"]
+                for number in range(10) for service in (one, other)]
+        batches = [one.http.post("/predict/batch", files=files).json()["predictions"]]
+        promoted(settings, tiny_bundle(2), 2)
+        _until(lambda: batches.append(one.http.post("/predict/batch", files=files).json()["predictions"]) or
+               batches[-1][0]["model_version"] == other.desk.current.version == version_of(2))
+        assert all(_until(lambda job=job: _finished(one, job)).state == "done" for job in jobs)
+    by_batch = [{answer["model_version"] for answer in batch} for batch in batches]
+    assert all(len(versions) == 1 for versions in by_batch)
+    assert set().union(*by_batch) == {version_of(1), version_of(2)}
+    stored = [row["prediction_id"] for row in OnlineStore(settings.online_url).predictions() if row["mode"] == "async"]
+    assert sorted(stored) == sorted(jobs)
+
+
 def _die_with(jobs):
     """As the death of the process does: its lock is let go, and nothing else is done."""
     os.close(jobs._worker._handle)
