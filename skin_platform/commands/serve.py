@@ -19,7 +19,9 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     """Serve the champion over HTTP, and whoever is promoted later; before the first promotion the service says so."""
     from skin_platform.serving.desk import NO_CHAMPION
     from skin_platform.serving.exporting import read_promotion
+    from skin_platform.serving.footprint import footprint
     from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
+    from skin_platform.serving.packing import REQUIREMENTS
     from skin_platform.storage.stores import prepare_home
 
     settings = settings_of(home)
@@ -34,7 +36,7 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     elif tag is None or promotion is None:
         _tell(f"{settings.home.root}: {NO_CHAMPION}; until then the service says so, too")
     else:
-        _tell(f"serving {tag}\n{_how(promotion)}")
+        _tell(f"serving {tag}\n{_how(promotion)}\nalone it needs {footprint(REQUIREMENTS).told}, pinned in its requirements.txt")
     _tell(_where_to_go(settings, port))
     sys.stdout.flush()
     os.execve(sys.executable, serve_command(tag, settings.home.root, settings.api_host, port), environment)

@@ -19,6 +19,7 @@ from skin_platform.core.ood import FEWEST, OutOfDistribution, magnitudes, squash
 
 DIRECTIONS = 64  # 16 to 128 did about as well; each is one row of D numbers in the bundle
 FEWEST_GROUPS = 5  # patients behind the mean of a label; with fewer it would show one of them
+ROUNDING = 1e-2  # float32 leaves a millionth of a sum of squares
 FLAT = 1e-3  # of the usual spread of a feature: the least that it is divided by
 
 
@@ -45,7 +46,7 @@ def fit_detector(
     whitening = _whitening(along - means[member])
     left_out = np.square(standard - middle).sum(axis=1) - np.square(along).sum(axis=1)
     freedom = min(standard.shape[1], len(learnt) - 1) - directions
-    noise = max(float(np.sqrt(max(0.0, float(left_out.mean())) / max(1, freedom))), 1e-6)
+    noise = _noise(left_out, freedom, float(np.sqrt(np.mean(np.square(standard)))))
     detector = OutOfDistribution(centre, scale, middle, basis, whitening.astype(np.float32),
                                  (means @ whitening).astype(np.float32), noise, np.empty(0), level)
     return OutOfDistribution(**vars(detector) | {"calibration_scores": np.sort(detector.scores(calibration))})
@@ -67,6 +68,17 @@ def _label_means(
     if (member == len(shown)).any():
         means.append(along.mean(axis=0))
     return np.stack(means), member
+
+
+def _noise(left_out: NDArray[np.float32], freedom: int, usual: float) -> float:
+    """The spread (in each of ``freedom`` numbers) of what is ``left_out`` (n,) of the directions, squared sums.
+
+    Infinite where nothing can be outside of them, and never so small, against the ``usual`` size of a number, that rounding
+    would count.
+    """
+    if freedom < 1:
+        return float("inf")
+    return max(float(np.sqrt(max(0.0, float(left_out.mean())) / freedom)), ROUNDING * usual, 1e-6)
 
 
 def _whitening(apart: NDArray[np.float64]) -> NDArray[np.float64]:

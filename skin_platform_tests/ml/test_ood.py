@@ -60,6 +60,13 @@ def test_a_label_of_few_patients_has_no_mean_of_its_own():
     assert len(everything) < LEARNT.size / 1.5, "what is kept is less than the features it was fitted on"
 
 
+def test_what_rounding_does_to_features_of_few_numbers_counts_nothing():
+    few = features(100, 9)[:, :3]
+    detector = fit_detector(few[:60], np.arange(60) % 2, GROUPS[:60], few[60:], 0.01)
+    moved = detector.scores(few + np.float32(1e-6))
+    np.testing.assert_allclose(moved, detector.scores(few), atol=1e-3)
+
+
 def test_features_that_never_change_break_nothing():
     dead = np.zeros((60, 20), np.float32)
     detector = fit_detector(dead, np.arange(60) % 2, [str(i) for i in range(60)], dead[:30], 0.01)

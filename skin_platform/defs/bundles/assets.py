@@ -11,6 +11,8 @@ from skin_platform.defs.resources import StoresResource
 from skin_platform.serving.bento_store import bento_folder
 from skin_platform.serving.bundle import read_bundle
 from skin_platform.serving.exporting import read_promotion
+from skin_platform.serving.footprint import footprint
+from skin_platform.serving.packing import REQUIREMENTS
 
 
 @dg.asset(
@@ -34,7 +36,8 @@ def lesion_classifier(
         "checkpoint_sha256": provenance.checkpoint_sha256, "dataset_digest": provenance.dataset_digest,
         "serving_code_sha256": provenance.serving_code_sha256, "labels": ", ".join(bundle.labels),
         "accuracy": provenance.accuracy, "golden_images": len(bundle.golden), "onnx_bytes": len(bundle.model),
-        "model_card": bool(bundle.model_card),
+        "model_card": bool(bundle.model_card), "environment": footprint(REQUIREMENTS).told,
+        "flags_images_of_another_kind_at": bundle.ood.level_in_force if bundle.ood else "no detector",
     })
 
 
