@@ -5,7 +5,6 @@ what waits for the disk); another file in place of one that is gone or damaged. 
 (``storage.spool``, ``storage.jobs``), how it is opened (``storage.spool_opening``).
 """
 
-import itertools
 import logging
 import os
 import shutil
@@ -64,13 +63,14 @@ class SpoolFile:
 
     def insert(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """As ``do``, with the time in nanoseconds as the first value: a number that no other row has."""
-        for later in itertools.count():
+        later = 0
+        while True:
             try:
                 return self.do(statement, (time.time_ns() + later, *values))
             except sqlite3.IntegrityError as error:
                 if error.sqlite_errorcode not in TAKEN:
                     raise
-        raise AssertionError
+                later += 1
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -96,14 +96,15 @@ class SpoolFile:
 
         On a connection of its own: nobody who adds a row waits meanwhile. Raises ``SpoolError``.
         """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if not self.path.exists() or not log.exists():  # to connect would make a file
+            return
         try:
-            if at_once or self.path.with_name(f"{self.path.name}-wal").stat().st_size > WAL_PAGES * PAGE_BYTES:
+            if at_once or log.stat().st_size > WAL_PAGES * PAGE_BYTES:
                 with closing(connected(self.path)) as connection:
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except FileNotFoundError:
-            return
-        except sqlite3.Error as error:
-            raise self._told(error) from error
+        except (OSError, sqlite3.Error) as error:
+            raise SpoolError(f"the spool {self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -193,6 +193,19 @@ def test_a_damaged_spool_is_set_aside_and_what_can_be_read_is_taken_over(tmp_pat
     spool.close()
 
 
+def test_a_spool_that_is_damaged_while_it_is_open_is_set_aside_too(spool, caplog):
+    for start in range(0, 3000, 100):  # more than SQLite keeps in memory
+        add_many(spool, start, start + 100)
+    spool.file.checkpoint(at_once=True)
+    with spool.file.path.open("r+b") as file:
+        file.seek(300 * 4096)
+        file.write(b"\xff" * 4096)
+    assert 2900 < len(set(ids(spool))) < 3000
+    spool.add("prediction", prediction(5000))
+    assert ids(spool)[-1] == "p5000"
+    assert "was damaged" in caplog.text
+
+
 def test_of_a_log_that_was_cut_short_by_a_power_cut_the_sound_part_holds(tmp_path):
     path = tmp_path / "spool.db"
     file, log = written(tmp_path, 400)
