@@ -1,8 +1,9 @@
 """Batching: images of requests that arrive together are computed together, without waiting for each other.
 
-Here: natural batching: whichever lane of the engine is free takes what waits, shared out among the free lanes, so that a lone
-request is never held back, and has the whole machine, while a crowd fills the lanes. Not here: computing (``serving.engine``),
-what is answered when too many wait (``serving.predicting``).
+Here: natural batching: whichever lane of the engine is free takes what waits, shared out among the free lanes, decodes and
+computes it, so that a lone request is never held back, and has the whole machine, while a crowd fills the lanes. A lane does an
+image's whole work: threads for decoding beside them would take turns with them on the same cores, and each hand-over from
+thread to thread costs a busy machine milliseconds. Not here: decoding (``serving.intake``), computing (``serving.engine``).
 """
 
 import asyncio
@@ -11,22 +12,32 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skin_platform.core.images import Limits, Refusal
 from skin_platform.serving.engine import Engine, Scored
+from skin_platform.serving.intake import Taken, take
 
 logger = logging.getLogger("bentoml.skin_platform")
-Answer = Scored | Exception
 
 
 class Overloaded(Exception):  # noqa: N818  # a state of the service, which the caller answers with "later"
     """More images wait than may, or the batcher is being closed: ask again later."""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What became of one image: what was taken of it and its scores, or its refusal; seconds of decoding."""
+
+    outcome: tuple[Taken, Scored] | Refusal
+    decode_seconds: float
+
+
 class Batcher:
-    """The engine's lanes, each a thread, behind one queue. ``score`` may be awaited from several event loops.
+    """The engine's lanes, each a thread, behind one queue. ``answer`` may be awaited from several event loops.
 
     At most ``max_batch`` images a pass (0: as many as suit the engine) and ``max_waiting`` images that wait; ``on_batch`` is
     called, in the lane, with the size of each pass and its seconds.
@@ -49,14 +60,13 @@ class Batcher:
         """Images that were handed in and are not answered yet."""
         return self._unanswered
 
-    async def score(self, pixels: NDArray[np.uint8]) -> Scored:
-        """The answer for one image's pixels (S, S, 3). Raises ``Overloaded``, and what the engine raises."""
-        return (await self.score_many([pixels]))[0]
+    async def answer(self, images: Sequence[bytes], limits: Limits) -> list[Answered]:
+        """What becomes of encoded images, in order; all are let in or none.
 
-    async def score_many(self, images: Sequence[NDArray[np.uint8]]) -> list[Scored]:
-        """The answers for several images, in order; all are taken or none. Raises as ``score`` does."""
+        Raises ``Overloaded``, and what the engine raises.
+        """
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(pixels, loop) for pixels in images]
+        waiting = [_Waiting(data, limits, loop) for data in images]
         with self._changed:
             if self._is_closed:
                 raise Overloaded("the model that would have answered is being replaced")
@@ -84,37 +94,57 @@ class Batcher:
                     self._changed.wait()
                 batch = self._share()
                 self._running += 1
-                is_alone = self._running == 1 and not self._queue
-            started = time.perf_counter()
-            answers = self._answers(batch, is_alone=is_alone)
+            try:
+                answers: list[Answered] | Exception = self._answers(batch)
+            except Exception as error:  # whatever a runtime raises belongs to those who asked; the lane must go on
+                logger.exception("a pass of %d images failed", len(batch))
+                answers = error
             with self._changed:
                 self._running -= 1
                 self._unanswered -= len(batch)
             _hand_over(batch, answers)
-            if self._on_batch is not None:
-                self._on_batch(len(batch), time.perf_counter() - started)
 
     def _share(self) -> "list[_Waiting]":
-        """What this lane takes: the queue divided among the free lanes, at most a pass."""
-        free = len(self._lanes) - self._running
-        return [self._queue.popleft() for _ in range(min(self._max_batch, -(-len(self._queue) // free)))]
+        """What this lane takes: the queue divided among the free lanes, at most a pass; not what nobody waits for any more."""
+        free, before = len(self._lanes) - self._running, len(self._queue)
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < min(self._max_batch, -(-before // free)):
+            item = self._queue.popleft()
+            if item.answer.done():
+                self._unanswered -= 1
+            else:
+                batch.append(item)
+        return batch
 
-    def _answers(self, batch: "list[_Waiting]", *, is_alone: bool) -> list[Answer]:
-        try:
-            return list(self._engine.score(np.stack([item.pixels for item in batch]), is_alone=is_alone))
-        except Exception as error:  # whatever a runtime raises belongs to those who asked; the lane must go on
-            logger.exception("a pass of %d images failed", len(batch))
-            return [error] * len(batch)
+    def _answers(self, batch: "list[_Waiting]") -> list[Answered]:
+        taken, seconds = [], []
+        for item in batch:
+            started = time.perf_counter()
+            taken.append(take(item.data, item.limits, self._engine.bundle.preprocessing))
+            seconds.append(time.perf_counter() - started)
+        pixels = [item.pixels for item in taken if isinstance(item, Taken)]
+        scores = iter(self._score(np.stack(pixels)) if pixels else [])
+        return [Answered(item if isinstance(item, Refusal) else (item, next(scores)), spent)
+                for item, spent in zip(taken, seconds, strict=True)]
+
+    def _score(self, pixels: NDArray[np.uint8]) -> list[Scored]:
+        with self._changed:
+            is_alone = self._running == 1 and not self._queue
+        started = time.perf_counter()
+        found = self._engine.score(pixels, is_alone=is_alone)
+        if self._on_batch is not None:
+            self._on_batch(len(pixels), time.perf_counter() - started)
+        return found
 
 
 class _Waiting:
     """An image that waits, and the future of its answer."""
 
-    def __init__(self, pixels: NDArray[np.uint8], loop: asyncio.AbstractEventLoop) -> None:
-        self.pixels, self.loop = pixels, loop
-        self.answer: asyncio.Future[Scored] = loop.create_future()
+    def __init__(self, data: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self.data, self.limits, self.loop = data, limits, loop
+        self.answer: asyncio.Future[Answered] = loop.create_future()
 
-    def settle(self, answer: Answer) -> None:
+    def settle(self, answer: Answered | Exception) -> None:
         """Answer, in the loop's thread, unless whoever asked has gone."""
         if self.answer.done():
             return
@@ -124,11 +154,11 @@ class _Waiting:
             self.answer.set_result(answer)
 
 
-def _hand_over(batch: list[_Waiting], answers: list[Answer]) -> None:
+def _hand_over(batch: list[_Waiting], answers: list[Answered] | Exception) -> None:
     """Give each answer to the loop that waits for it; one wake-up for all that wait in the same loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Answer]]] = {}
-    for item, answer in zip(batch, answers, strict=True):
-        by_loop.setdefault(item.loop, []).append((item, answer))
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Answered | Exception]]] = {}
+    for at, item in enumerate(batch):
+        by_loop.setdefault(item.loop, []).append((item, answers if isinstance(answers, Exception) else answers[at]))
     for loop, settled in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle, settled)
@@ -136,6 +166,6 @@ def _hand_over(batch: list[_Waiting], answers: list[Answer]) -> None:
             logger.info("%d answers came after their loop had ended", len(settled))
 
 
-def _settle(settled: list[tuple[_Waiting, Answer]]) -> None:
+def _settle(settled: list[tuple[_Waiting, Answered | Exception]]) -> None:
     for item, answer in settled:
         item.settle(answer)

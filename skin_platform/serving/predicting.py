@@ -1,6 +1,6 @@
 """Predicting: from the bytes of an image to what is answered and recorded, for a request or a job.
 
-Here: intake on a worker thread, the model's turn, recording. Not here: HTTP (``serving.routes``), what a row or body holds
+Here: the model's turn, recording, counting. Not here: HTTP (``serving.routes``), what a row or body holds
 (``serving.predictions``).
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skin_platform.core.images import Refusal
-from skin_platform.serving.batching import Batcher, Overloaded
+from skin_platform.serving.batching import Answered, Batcher, Overloaded
 from skin_platform.serving.desk import Current, Desk
 from skin_platform.serving.engine import Engine, Scored
 from skin_platform.serving.errors import CODES, RouteError
@@ -51,18 +51,15 @@ async def predicted_each(
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            taken = await asyncio.gather(*(taken_in(desk, engine, data) for data in images))
-            decoded = time.perf_counter()
-            scored = iter(await batcher.score_many([item.pixels for item in taken if isinstance(item, Taken)]))
+            answered = await batcher.answer(images, desk.limits)
     except Overloaded as error:
         raise RouteError("overloaded", str(error)) from None
     except TimeoutError:
         raise RouteError("overloaded", f"there was no answer within {ANSWER_SECONDS:g} s: send fewer or smaller images at "
                                        "once, or ask again later") from None
     done = time.perf_counter()
-    timing = Timing((decoded - begun) * 1000, (done - decoded) * 1000, (done - asking.started) * 1000)
-    return [_refused(engine, item, timing, asking) if isinstance(item, Refusal)
-            else _answered(desk, engine, item, next(scored), timing, asking, prediction_id) for item in taken]
+    return [_outcome(desk, engine, item, Timing(item.decode_seconds * 1000, (done - begun - item.decode_seconds) * 1000,
+                                                (done - asking.started) * 1000), asking, prediction_id) for item in answered]
 
 
 def answering(current: Current) -> tuple[Engine, Batcher]:
@@ -73,7 +70,7 @@ def answering(current: Current) -> tuple[Engine, Batcher]:
 
 
 async def taken_in(desk: Desk, engine: Engine, data: bytes) -> Taken | Refusal:
-    """``intake.take`` on a worker thread, so that the loop goes on with other requests."""
+    """``intake.take`` for what is not answered now, on a worker thread, so that the loop goes on with other requests."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(DECODERS, take, data, desk.limits, engine.bundle.preprocessing)
 
@@ -104,6 +101,13 @@ def concluded(desk: Desk, current: Current, outcome: Outcome) -> None:
 def refusal_error(refusal: Refusal) -> RouteError:
     """The error that tells why an image is not taken."""
     return RouteError(refusal.kind if refusal.kind in CODES else "invalid_request", refusal.reason)
+
+
+def _outcome(desk: Desk, engine: Engine, answered: Answered, timing: Timing, asking: Asking,
+             prediction_id: str | None) -> Outcome:
+    if isinstance(answered.outcome, Refusal):
+        return _refused(engine, answered.outcome, timing, asking)
+    return _answered(desk, engine, *answered.outcome, timing, asking, prediction_id)
 
 
 def _refused(engine: Engine, refusal: Refusal, timing: Timing, asking: Asking) -> Outcome:

@@ -72,10 +72,11 @@ class OnnxRuntime:
 
         self._preprocessing = preprocessing
         self._has_gpu = "CUDAExecutionProvider" in ort.get_available_providers()
-        self.lanes = 1 if self._has_gpu else min(MAX_LANES, cores)
+        self.lanes = min(MAX_LANES, cores)  # beside a GPU, too, since a lane also decodes
         self.batch = GPU_BATCH if self._has_gpu else CPU_BATCH
         self._alone = self._session(model, cores)
-        self._beside = self._session(model, cores // self.lanes) if self.lanes > 1 else self._alone
+        has_one = self._has_gpu or self.lanes == 1
+        self._beside = self._alone if has_one else self._session(model, cores // self.lanes)
         self._names = [output.name for output in self._alone.get_outputs()]
 
     def run(self, pixels: NDArray[np.uint8], *, is_alone: bool) -> Outputs:

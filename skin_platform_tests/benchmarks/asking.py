@@ -38,7 +38,7 @@ def request_of(picture: bytes, path: str, key: str) -> bytes:
 
 @dataclass
 class Asked:
-    """What came of the requests of some clients, who ask until ``ends`` (``time.perf_counter``)."""
+    """What came of the requests of some clients by ``ends`` (``time.perf_counter``); what is answered later is not counted."""
 
     requests: Any
     ends: float
@@ -64,13 +64,13 @@ class Client(asyncio.Protocol):
         head, found, body = self._got.partition(b"\r\n\r\n")
         if not found or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
             return
-        status = int(head[9:12])
-        if status == 200:
-            self._asked.seconds.append(time.perf_counter() - self._began)
-        else:
+        status, now = int(head[9:12]), time.perf_counter()
+        if status != 200:
             self._asked.refused.append(status)
+        elif now <= self._asked.ends:
+            self._asked.seconds.append(now - self._began)
         self._got = b""
-        if time.perf_counter() < self._asked.ends:
+        if now < self._asked.ends:
             self._ask()
         else:
             self._transport.close()

@@ -1,16 +1,17 @@
 """Promises of batching: nobody waits for a batch to fill, nobody gets another's answer, nothing is lost at the end."""
 
 import asyncio
+import hashlib
 import threading
 
-import numpy as np
 import pytest
 
-from skin_platform.serving.batching import Batcher, Overloaded
+from skin_platform.core.images import Limits, Refusal
+from skin_platform.serving.batching import Answered, Batcher, Overloaded
 from skin_platform.serving.engine import Engine, Scored
-from skin_platform_tests.serving.tiny_bundles import tiny_bundle
+from skin_platform_tests.serving.tiny_bundles import picture, tiny_bundle
 
-COLOURS = [np.full((32, 32, 3), value, np.uint8) for value in range(0, 250, 2)]
+PICTURES = [picture(seed) for seed in range(60)]
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +38,35 @@ async def until(semaphore: threading.Semaphore) -> None:
     assert await asyncio.to_thread(semaphore.acquire, True, 30)
 
 
+async def one(batcher: Batcher, data: bytes) -> Answered:
+    return (await batcher.answer([data], Limits()))[0]
+
+
+def probabilities(answered: Answered) -> list[float]:
+    assert not isinstance(answered.outcome, Refusal)
+    return list(answered.outcome[1].probabilities.values())
+
+
 def test_each_gets_its_own_answer(engine):
-    async def crowd(batcher: Batcher) -> list[Scored]:
-        return await asyncio.gather(*(batcher.score(pixels) for pixels in COLOURS))
+    async def crowd(batcher: Batcher) -> list[Answered]:
+        return await asyncio.gather(*(one(batcher, data) for data in PICTURES))
 
     sizes: list[int] = []
     batcher = Batcher(engine, on_batch=lambda size, seconds: sizes.append(size))
     found = asyncio.run(crowd(batcher))
     batcher.close()
-    for scored, pixels in zip(found, COLOURS, strict=True):
-        assert list(scored.probabilities.values()) == pytest.approx(
-            list(engine.score(pixels[None])[0].probabilities.values()), abs=1e-6)
-    assert sum(sizes) == len(COLOURS)
+    for answered, expected in zip(found, engine.probabilities(PICTURES), strict=True):
+        assert probabilities(answered) == pytest.approx(list(expected), abs=1e-6)
+    assert sum(sizes) == len(PICTURES)
     assert max(sizes) <= engine.batch
     assert batcher.waiting == 0
 
 
-def test_a_lone_image_goes_at_once_with_the_whole_machine_and_a_crowd_shares_it():
+def test_a_lone_image_has_the_whole_machine_and_a_crowd_shares_it():
     async def play() -> None:
-        first = asyncio.create_task(batcher.score(COLOURS[0]))
+        first = asyncio.create_task(one(batcher, PICTURES[0]))
         await until(engine.began)
-        others = [asyncio.create_task(batcher.score(pixels)) for pixels in COLOURS[1:8]]
+        others = [asyncio.create_task(one(batcher, data)) for data in PICTURES[1:8]]
         await until(engine.began)
         engine.let.release(10)
         await asyncio.gather(first, *others)
@@ -71,29 +80,31 @@ def test_a_lone_image_goes_at_once_with_the_whole_machine_and_a_crowd_shares_it(
     assert not engine.passes[1][1]
 
 
-def test_several_images_of_one_request_come_back_in_order(engine):
+def test_several_images_of_one_request_come_back_in_order_with_what_is_refused(engine):
     batcher = Batcher(engine)
-    found = asyncio.run(batcher.score_many(COLOURS[:10]))
+    found = asyncio.run(batcher.answer([*PICTURES[:5], b"no picture", *PICTURES[5:10]], Limits()))
+    assert asyncio.run(batcher.answer([b""], Limits()))[0].outcome.kind == "empty"
+    assert asyncio.run(batcher.answer([], Limits())) == []
     batcher.close()
-    expected = engine.score(np.stack(COLOURS[:10]))
-    assert [list(scored.probabilities) for scored in found] == [list(scored.probabilities) for scored in expected]
-    for mine, theirs in zip(found, expected, strict=True):
-        assert list(mine.probabilities.values()) == pytest.approx(list(theirs.probabilities.values()), abs=1e-6)
-    assert asyncio.run(Batcher(engine).score_many([])) == []
+    refused = found.pop(5)
+    assert refused.outcome.kind == "not_an_image"
+    for answered, data, expected in zip(found, PICTURES, engine.probabilities(PICTURES[:10]), strict=False):
+        assert probabilities(answered) == pytest.approx(list(expected), abs=1e-6)
+        assert answered.outcome[0].delivered_sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_too_many_are_told_to_come_again_and_those_who_wait_are_answered():
     async def play() -> None:
-        first = asyncio.create_task(batcher.score(COLOURS[0]))
+        first = asyncio.create_task(one(batcher, PICTURES[0]))
         await until(engine.began)
-        second = asyncio.create_task(batcher.score_many(COLOURS[:3]))
+        second = asyncio.create_task(batcher.answer(PICTURES[:3], Limits()))
         await asyncio.sleep(0)
         assert batcher.waiting == 4
         with pytest.raises(Overloaded, match="4 images wait"):
-            await batcher.score(COLOURS[1])
+            await one(batcher, PICTURES[1])
         engine.let.release(10)
         await asyncio.gather(first, second)
-        assert (await batcher.score(COLOURS[1])).probabilities
+        assert probabilities(await one(batcher, PICTURES[1]))
 
     engine = Held(1)
     batcher = Batcher(engine, max_waiting=4)
@@ -102,15 +113,15 @@ def test_too_many_are_told_to_come_again_and_those_who_wait_are_answered():
 
 
 def test_the_end_answers_what_waits_and_takes_nothing_more():
-    async def play() -> list[Scored]:
-        tasks = [asyncio.create_task(batcher.score(pixels)) for pixels in COLOURS[:9]]
+    async def play() -> list[Answered]:
+        tasks = [asyncio.create_task(one(batcher, data)) for data in PICTURES[:9]]
         await until(engine.began)
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         engine.let.release(20)
         found = await asyncio.gather(*tasks)
         await closing
         with pytest.raises(Overloaded, match="replaced"):
-            await batcher.score(COLOURS[0])
+            await one(batcher, PICTURES[0])
         return found
 
     engine = Held()
@@ -120,31 +131,42 @@ def test_the_end_answers_what_waits_and_takes_nothing_more():
     batcher.close()
 
 
-def test_a_pass_that_fails_fails_those_in_it_and_no_other(engine):
-    async def play() -> list[Scored | BaseException]:
-        odd = np.zeros((7, 7, 3), np.uint8)
-        first = await asyncio.gather(batcher.score(odd), return_exceptions=True)
-        return [*first, await batcher.score(COLOURS[0])]
+def test_a_pass_that_fails_fails_those_in_it_and_no_other():
+    class Failing(Held):
+        def score(self, pixels, *, is_alone: bool = True) -> list[Scored]:
+            if not self.passes:
+                self.passes.append((len(pixels), is_alone))
+                raise RuntimeError("out of memory")
+            return Engine.score(self, pixels, is_alone=is_alone)
 
-    batcher = Batcher(engine)
-    broken, sound = asyncio.run(play())
+    async def play() -> Answered:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            await one(batcher, PICTURES[0])
+        return await one(batcher, PICTURES[1])
+
+    batcher = Batcher(Failing())
+    assert probabilities(asyncio.run(play()))
     batcher.close()
-    assert isinstance(broken, Exception)
-    assert isinstance(sound, Scored)
+    assert batcher.waiting == 0
 
 
-def test_who_hangs_up_disturbs_nobody():
-    async def play() -> Scored:
-        gone = asyncio.create_task(batcher.score(COLOURS[0]))
+def test_what_nobody_waits_for_any_more_is_not_computed():
+    async def play() -> None:
+        running = asyncio.create_task(one(batcher, PICTURES[0]))
         await until(engine.began)
-        gone.cancel()
+        gone = [asyncio.create_task(one(batcher, data)) for data in PICTURES[1:4]]
+        await asyncio.sleep(0)
+        for task in (running, *gone):
+            task.cancel()
+        await asyncio.sleep(0)
         engine.let.release(10)
-        return await batcher.score(COLOURS[1])
+        assert probabilities(await one(batcher, PICTURES[4]))
 
     engine = Held(1)
     batcher = Batcher(engine)
-    assert isinstance(asyncio.run(play()), Scored)
+    asyncio.run(play())
     batcher.close()
+    assert sum(size for size, _ in engine.passes) == 2
     assert batcher.waiting == 0
 
 
@@ -152,7 +174,7 @@ def test_two_event_loops_may_ask_at_once(engine):
     batcher, found = Batcher(engine), []
 
     async def several() -> None:
-        found.extend(await asyncio.gather(*(batcher.score(pixels) for pixels in COLOURS[:20])))
+        found.extend(await asyncio.gather(*(one(batcher, data) for data in PICTURES[:20])))
 
     threads = [threading.Thread(target=lambda: asyncio.run(several())) for _ in range(3)]
     for thread in threads:

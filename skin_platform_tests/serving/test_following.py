@@ -15,9 +15,9 @@ from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.exporting import exporting, withdraw_export
 from skin_platform.serving.following import Follower
 from skin_platform.settings import load_settings
-from skin_platform_tests.serving.tiny_bundles import promoted, spoilt, tiny_bundle, version_of
+from skin_platform_tests.serving.tiny_bundles import picture, promoted, spoilt, tiny_bundle, version_of
 
-PIXELS = np.full((32, 32, 3), 90, np.uint8)
+PICTURE = picture(5)
 
 
 @pytest.fixture
@@ -41,7 +41,12 @@ def follower(desk):
 
 
 def scored(current):
-    return asyncio.run(current.batcher.score(PIXELS)).probabilities
+    return asyncio.run(answered(current))
+
+
+async def answered(current):
+    [found] = await current.batcher.answer([PICTURE], Limits())
+    return found.outcome[1].probabilities
 
 
 def test_the_first_champion_and_each_later_one_answers_without_a_restart(settings, desk, follower):
@@ -164,7 +169,7 @@ def test_nobody_is_answered_by_a_closed_engine_however_often_the_champion_moves(
         while not stop.is_set():
             with desk.using() as current:
                 await asyncio.sleep(0.001)  # as decoding does
-                seen.append((current.version, (await current.batcher.score(PIXELS)).probabilities))
+                seen.append((current.version, await answered(current)))
 
     async def all_asked():
         await asyncio.gather(*(asked() for _ in range(8)))

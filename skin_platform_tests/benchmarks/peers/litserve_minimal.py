@@ -10,7 +10,7 @@ from typing import Any
 
 import litserve
 import numpy as np
-from fastapi import UploadFile
+from fastapi import Request
 from numpy.typing import NDArray
 
 from skin_platform.serving.bundle import read_bundle
@@ -24,7 +24,7 @@ class Lesions(litserve.LitAPI):
         """The engine."""
         self.engine = Engine(read_bundle(Path(os.environ["SERVED_MODEL"]) / "bundle"))
 
-    def decode_request(self, request: dict[str, UploadFile]) -> NDArray[np.uint8]:
+    def decode_request(self, request: Request) -> NDArray[np.uint8]:
         """The model's input."""
         return self.engine.bundle.preprocessing.pixels(request["image"].file.read())
 
