@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help="default: API_PORT, 8000")] = None) -> None:
     """Serve the champion over HTTP, and whoever is promoted later; before the first promotion the service says so."""
-    from skin_platform.serving.desk import NO_CHAMPION
+    from skin_platform.serving.desk import no_champion
     from skin_platform.serving.exporting import read_promotion
     from skin_platform.serving.footprint import footprint
     from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
@@ -34,9 +34,9 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
         environment["SKIN_BUNDLE"] = str(settings.skin_bundle.resolve())  # BentoML serves from a folder of its own
         _tell(f"serving the bundle in {environment['SKIN_BUNDLE']} (SKIN_BUNDLE), whoever is the champion")
     elif tag is None or promotion is None:
-        _tell(f"{settings.home.root}: {NO_CHAMPION}; until then the service says so, too")
+        _tell(f"{settings.home.root}: {no_champion(settings)}; until then the service says so, too")
     else:
-        _tell(f"serving {tag}\n{_how(promotion)}\nalone it needs {footprint(REQUIREMENTS).told}, pinned in its requirements.txt")
+        _tell(f"serving {tag}\n{_how(promotion)}\nits environment is {footprint(REQUIREMENTS).told}, all pinned")
     _tell(_where_to_go(settings, port))
     sys.stdout.flush()
     os.execve(sys.executable, serve_command(tag, settings.home.root, settings.api_host, port), environment)

@@ -1,4 +1,4 @@
-"""Promises of the detector of a version: fitted on what was learnt from, calibrated on validation, measured on locked images."""
+"""Promises of a version's detector: fitted on what was learnt from, calibrated on validation, measured on locked images."""
 
 import hashlib
 from dataclasses import replace
@@ -97,7 +97,7 @@ def test_at_most_so_many_images_of_a_label_are_looked_at(seen, loaded, stores, m
 
 
 def test_without_calibration_images_enough_there_is_none_and_the_card_can_say_so(seen, loaded, stores):
-    learnt, scores, _, said = seen
+    learnt, _, _, said = seen
     few = scores_of(loaded, stores, rows_of(stores, "val", FEWEST - 1, 2), rows_of(stores, "test", 4, 3))
     assert detector_of(loaded, learnt, few, stores, said.append) is None
     assert f"{FEWEST} are needed" in said[-1]
