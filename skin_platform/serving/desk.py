@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from skin_platform.storage.spool import Spool
 
 NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and "
-               "promote it with `skin models promote`; the running service takes it up then, by itself")
+               "promote it with `skin models promote`")
 
 
 class Users:
@@ -136,9 +136,15 @@ class Desk:
         return former
 
 
-def nobody() -> Current:
+def nobody(settings: Settings) -> Current:
     """Before the first promotion."""
-    return Current(None, None, NO_CHAMPION, "no_champion")
+    return Current(None, None, no_champion(settings), "no_champion")
+
+
+def no_champion(settings: Settings) -> str:
+    """Why nothing answers before the first promotion, and what is to be done."""
+    return NO_CHAMPION + ("; the running service takes it up then, by itself" if settings.skin_follow_champion else
+                          ", then start the service anew, since SKIN_FOLLOW_CHAMPION is false")
 
 
 def desk_of(request: Request) -> Desk:

@@ -44,7 +44,7 @@ def opened(settings: Settings) -> Opened:
     """
     with ExitStack() as stack:
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
-        desk = Desk(nobody(), None, None, limits, settings)
+        desk = Desk(nobody(settings), None, None, limits, settings)
         if settings.skin_env != "demo":
             _record(desk, settings, stack)
         stack.callback(lambda: desk.current.close())
@@ -74,14 +74,18 @@ def _record(desk: Desk, settings: Settings, stack: ExitStack) -> None:
 
 
 def _answer_first(desk: Desk, settings: Settings, stack: ExitStack) -> None:
-    """Let answer what was configured; else what is exported, and whatever is from now on; else the bento's own bundle."""
-    if settings.skin_bundle is not None:
-        desk.replace(taken_up(settings.skin_bundle, settings))
+    """Let answer what was configured; else what is exported, and whatever is from now on; else the bento's own bundle.
+
+    Where nothing is to be followed, the bento's own comes before what is exported.
+    """
+    own = SOURCE / "bundle" if (SOURCE.parent / "bento.yaml").is_file() else None
+    if settings.skin_bundle is not None or not settings.skin_follow_champion:
+        first = settings.skin_bundle or own or settings.home.export
+        if settings.skin_bundle or first.exists():
+            desk.replace(taken_up(first, settings))
         return
-    follower = stack.enter_context(closing(Follower(desk))) if settings.skin_follow_champion else None
-    if follower:
-        follower.look()
-    if not desk.current.can_answer and (SOURCE.parent / "bento.yaml").is_file():
-        desk.replace(taken_up(SOURCE / "bundle", settings))
-    if follower:
-        follower.start()
+    follower = stack.enter_context(closing(Follower(desk)))
+    follower.look()
+    if not desk.current.can_answer and own is not None:
+        desk.replace(taken_up(own, settings))
+    follower.start()

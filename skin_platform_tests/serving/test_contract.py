@@ -105,7 +105,7 @@ def test_in_every_state_each_answer_is_as_described(operations, service, state, 
     changed = {"demo": {"skin_env": "demo"}, "keys are asked": {"api_key": "open-sesame-open-sesame"}}.get(state, {})
     with in_process(tmp_path / "home", champion(), **changed) as running:
         if state == "nothing was promoted":
-            running.desk.replace(nobody())
+            running.desk.replace(nobody(running.settings))
         for label in (*ASKED_FOR, *STATUS):
             given = {"path_parameters": {"job_id": "1", "prediction_id": "1"}} if "{" in label else {}
             sent = {"body": picture(1), "media_type": "image/png"} if label.startswith("POST") else {}

@@ -14,6 +14,7 @@ from skin_platform.serving.bundle import write_bundle
 from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.exporting import exporting, withdraw_export
 from skin_platform.serving.following import Follower
+from skin_platform.serving.opening import opened
 from skin_platform.settings import load_settings
 from skin_platform_tests.serving.tiny_bundles import picture, promoted, spoilt, tiny_bundle, version_of
 
@@ -28,7 +29,7 @@ def settings(tmp_path):
 @pytest.fixture
 def desk(settings):
     """The desk of a service before the first promotion."""
-    found = Desk(nobody(), None, None, Limits(), settings)
+    found = Desk(nobody(settings), None, None, Limits(), settings)
     yield found
     found.current.close()
 
@@ -186,3 +187,18 @@ def test_nobody_is_answered_by_a_closed_engine_however_often_the_champion_moves(
     follower.close()
     assert {version for version, _ in seen} == set(expected)
     assert all(np.allclose(list(answer.values()), list(expected[version].values()), atol=1e-6) for version, answer in seen)
+
+
+def test_what_is_not_to_follow_answers_with_what_it_started_with(tmp_path):
+    settings = load_settings(skin_home=tmp_path, skin_follow_champion=False, skin_env="demo")
+    before = opened(settings)
+    assert "start the service anew" in before.desk.current.fault
+    promoted(settings, tiny_bundle(1), 1)
+    started = opened(settings)
+    promoted(settings, tiny_bundle(2), 2)
+    assert (started.desk.current.version, started.desk.followed) == (version_of(1), None)
+    assert before.desk.current.code == "no_champion"
+    pinned = opened(load_settings(skin_home=tmp_path, skin_bundle=settings.home.export, skin_env="demo"))
+    assert (pinned.desk.current.version, pinned.desk.followed) == (version_of(2), None)
+    for service in (before, started, pinned):
+        service.close()

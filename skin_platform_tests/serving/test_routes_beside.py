@@ -149,7 +149,7 @@ def test_what_may_not_answer_says_why_and_lives_on(tmp_path):
         assert http.get("/livez").status_code == 200
         assert Health.model_validate(http.get("/health").json()).status == "not ready"
         ModelStatus.model_validate(http.get("/model-status").json())
-        running.desk.replace(nobody())
+        running.desk.replace(nobody(running.settings))
         answer = sent(http, picture(1))
         refused(answer, 503, "no_champion")
         assert int(answer.headers["retry-after"]) >= 1

@@ -1,5 +1,6 @@
 """`skin serve` before a promotion and after the first, after one that was forced and killed, and with the store down."""
 
+import json
 from contextlib import ExitStack
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from skin_platform.client import ApiError, SkinClient
 from skin_platform.defs.bundling import export_champion
 from skin_platform.settings import load_settings
+from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.stores import Stores
 from skin_platform_tests.defs.bundles.registered import NAMES, new_home, promote, register
 from skin_platform_tests.deployments import SKIN, background, free_port, skin, wait_for
@@ -93,7 +95,7 @@ def test_before_the_first_promotion_the_service_says_so_everywhere_and_then_it_a
 
 def test_the_champion_of_the_log_is_served_though_nothing_has_followed_it_yet(stores, serve):
     [version] = stores.versions.list_model_versions()
-    served = serve(stores.settings.home.root)
+    served = serve(stores.settings.home.root, SKIN_KEEP_IMAGES="true")
     wait_for(served.is_ready, 60, "the golden images")
     status = served.get("/model-status").json()
     assert (status["model_version"], status["superseded_by"], status["refused"]) == (version, None, None)
@@ -106,6 +108,11 @@ def test_the_champion_of_the_log_is_served_though_nothing_has_followed_it_yet(st
     assert f"ask it: curl -F image=@photo.jpg {served.url}/predict" in served.shown
     assert "PROMOTED BY FORCE by Ärztin: as agreed" in served.shown
     assert "FLOOR LOWERED TO 0.5" in served.shown
+    online = OnlineStore(stores.settings.online_url)
+    wait_for(lambda: online.predictions(only_kept=True), 30, "the prediction in the database")
+    replayed = json.loads(skin("replay", "--version", "champion", "--home", stores.settings.home.root, "--json").stdout)
+    assert (replayed["version"], replayed["predictions"], replayed["label_changes"], replayed["missing"]) == (version, 1, 0, [])
+    assert replayed["max_difference"] <= 1e-5
 
 
 def test_with_the_object_store_down_the_export_on_this_machine_is_served(stores, serve):
