@@ -66,8 +66,7 @@ class Worker:
         """Answer one job. It is put back where the service cannot answer now; a refused image is an answer, too."""
         try:
             if claimed.attempts > ATTEMPTS:
-                told = f"the service ended {ATTEMPTS} times while it worked on this image"
-                self._jobs.finish(claimed.job_id, error=_error("internal", told, claimed))
+                self._fail(claimed, f"the service ended {ATTEMPTS} times while it worked on this image")
             else:
                 await self._answer(claimed)
         except (RouteError, SpoolError) as error:
@@ -76,8 +75,7 @@ class Worker:
             self._put_back(claimed)
         except Exception:  # whatever an image makes a library raise is this job's, not the others'
             logger.exception("job %s failed", claimed.job_id)
-            told = "a fault of the service; its log has the job's id"
-            self._jobs.finish(claimed.job_id, error=_error("internal", told, claimed))
+            self._fail(claimed, "a fault of the service; its log has the job's id")
 
     async def _answer(self, claimed: "Claimed") -> None:
         """Record and finish in one transaction: a process that dies here has done both or neither."""
@@ -89,6 +87,13 @@ class Worker:
             error = _error(outcome.error.code, str(outcome.error), claimed) if outcome.error else None
             self._jobs.finish(claimed.job_id, outcome.body, error, outcome.row)
             concluded(self._desk, current, outcome)
+
+    def _fail(self, claimed: "Claimed", told: str) -> None:
+        try:
+            self._jobs.finish(claimed.job_id, error=_error("internal", told, claimed))
+        except SpoolError as error:
+            logger.warning("that job %s failed is not noted: %s", claimed.job_id, error)
+            self._put_back(claimed)
 
     def _put_back(self, claimed: "Claimed") -> None:
         try:
