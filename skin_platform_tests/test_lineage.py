@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from skin_platform.cli import app
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform.defs.bundling import origin_of
-from skin_platform.defs.exported_model import is_exported_from, provenance_of_version, withdrawn
+from skin_platform.defs.exported_model import golden_images, is_exported_from, provenance_of_version, withdrawn
 from skin_platform.image_lineage import trace_image
 from skin_platform.lineage import LineageError, missing_objects, trace_prediction
 from skin_platform.serving.bundle import BENTO_NAME, Bundle, GoldenImage, read_bundle, write_bundle
@@ -173,6 +173,8 @@ def test_a_bundle_that_carries_a_withdrawn_image_is_not_the_one_to_serve(home):
     deliver(stores, 2, [asked], consent="withdrawn")
     assert withdrawn(stores) == {asked.sha256}
     assert not is_exported_from(bundle, origin, stores)
+    held = [row for row in stores.datasets.read(origin.checkpoint.dataset.digest) if row.split == "val"]
+    assert {sha256 for sha256, _ in golden_images(held, stores)} == {row.sha256 for row in held} - {asked.sha256}
 
 
 def test_no_folder_is_taken_for_a_home(tmp_path):

@@ -32,7 +32,7 @@ def exported_model(version: str, origin: EvaluationReference, card: str, stores:
         raise BundleError("its origin.json is of another checkpoint than its model.ckpt: materialize registry/model_version")
     checkpoint = load_checkpoint(data)
     rows = stores.datasets.read(origin.checkpoint.dataset.digest)
-    golden = list(itertools.islice(_golden_images(rows, stores), GOLDEN_IMAGES))
+    golden = list(itertools.islice(golden_images(rows, stores), GOLDEN_IMAGES))
     answers = Predictor(checkpoint).probabilities([image for _, image in golden], origin.calibration.temperature)
     bundle = Bundle(
         to_onnx(checkpoint), checkpoint.labels, checkpoint.preprocessing, origin.calibration,
@@ -93,7 +93,7 @@ def _figures(version: str, origin: EvaluationReference, stores: Stores) -> bytes
         return b""
 
 
-def _golden_images(rows: Iterable[DatasetRow], stores: Stores) -> Iterator[tuple[str, bytes]]:
+def golden_images(rows: Iterable[DatasetRow], stores: Stores) -> Iterator[tuple[str, bytes]]:
     """Images of the validation split with their SHA-256: the first of each label, then the second…; those that are there, and
     were not withdrawn."""
     split, gone = stores.settings.dataset.validation_split, withdrawn(stores)
