@@ -8,6 +8,7 @@ the median of the turns' ratios. The clients are a process on the same cores (``
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,17 +31,22 @@ PEERS = "skin_platform_tests.benchmarks.peers"
 OURS, BATCHED, LITSERVE, TORCH = "skin serve", "FastAPI + micro-batching", "LitServe", "FastAPI + PyTorch eager"
 CROWD, SOME = 32, 8  # clients
 BATCHES = (1, 4, 8, 32)  # tried in the loop without HTTP
+PAIRS = 4  # slices of a turn in which one client and the loop without HTTP take turns
 
 
 @dataclass
 class Turn:
-    """What one turn showed: answers a second and processor milliseconds an answer by contestant, and our latencies in ms."""
+    """What one turn showed: answers a second and processor milliseconds an answer by contestant, and our latencies in ms.
+
+    ``more_ms`` is by how much the median of a lone client is over that of the loop without HTTP just before.
+    """
 
     rates: dict[str, float] = field(default_factory=dict)
     processor_ms: dict[str, float] = field(default_factory=dict)
     alone_ms: list[float] = field(default_factory=list)
     some_ms: list[float] = field(default_factory=list)
     in_process_ms: list[float] = field(default_factory=list)
+    more_ms: list[float] = field(default_factory=list)
 
 
 class Arena:
@@ -70,8 +76,9 @@ class Arena:
         return found["seconds"], spent
 
     def best_batch(self, seconds: float) -> int:
-        """The batch with which the loop without HTTP answers most."""
-        return max(BATCHES, key=lambda batch: self.limit_rate(batch, seconds))
+        """The batch with which the loop without HTTP answers most, in turns."""
+        rates = [{batch: self.limit_rate(batch, seconds) for batch in BATCHES} for _ in range(3)]
+        return max(BATCHES, key=lambda batch: statistics.median(rate[batch] for rate in rates))
 
     def limit_rate(self, batch: int, seconds: float) -> float:
         """Images a second of the loop without HTTP."""
@@ -100,16 +107,21 @@ class Arena:
         return contestant
 
 
-def turn(arena: Arena, batch: int, seconds: float) -> Turn:
-    """Each is asked once."""
-    found = Turn()
+def turn(arena: Arena, batch: int, seconds: float, number: int) -> Turn:
+    """Each is asked once; the order changes with the turn's ``number``."""
+    found, names = Turn(), list(arena.contestants)
     found.rates["limit"] = arena.limit_rate(batch, seconds)
-    for name in arena.contestants:
+    first = number % len(names)
+    for name in names[first:] + names[:first]:
         taken, spent = arena.asked(name, CROWD, seconds)
         count = max(1, len(taken))  # on a machine that is very busy PyTorch answers none in a turn; then it is given one
         found.rates[name], found.processor_ms[name] = count / seconds, spent / count * 1000
-    found.in_process_ms = [1000 * one for one in arena.limit.answer(batch=1, seconds=seconds / 2)["seconds"]]
-    found.alone_ms = [1000 * one for one in arena.asked(OURS, 1, seconds / 2)[0]]
+    for _ in range(PAIRS):
+        in_process = [1000 * one for one in arena.limit.answer(batch=1, seconds=seconds / PAIRS)["seconds"]]
+        alone = [1000 * one for one in arena.asked(OURS, 1, seconds / PAIRS)[0]]
+        found.more_ms.append(statistics.median(alone) - statistics.median(in_process))
+        found.in_process_ms += in_process
+        found.alone_ms += alone
     found.some_ms = [1000 * one for one in arena.asked(OURS, SOME, seconds)[0]]
     return found
 
@@ -120,10 +132,10 @@ def measured(model: Path, folder: Path, turns: int, seconds: float) -> list[Row]
         arena = Arena(model, folder, stack)
         _say(f"started: {', '.join(f'{name} {one.started_after:.1f} s' for name, one in arena.contestants.items())}")
         served = standing_rows(arena.model, arena.contestants[OURS], arena.contestants[TORCH], KEY)
-        batch = arena.best_batch(seconds / 3)
+        batch = arena.best_batch(seconds / 4)
         found = []
         for number in range(turns):
-            found.append(turn(arena, batch, seconds))
+            found.append(turn(arena, batch, seconds, number))
             _say(f"turn {number + 1} of {turns}: {', '.join(f'{n} {rate:.0f}/s' for n, rate in found[-1].rates.items())}")
     return rows_of(found, batch) + served
 
