@@ -46,7 +46,10 @@ def test_every_version_gets_a_bento_and_the_champion_alone_is_exported(tmp_path)
     assert shown(result, "lesion_classifier")["model_version"] == challenger
     told = shown(result, "export")
     assert (told["champion"], told["promotion"], told["by"]) == (first, "forced", "Ärztin")
+    assert told["challenger"] == "none", "nobody challenges it yet"
     assert current_tag(stores.settings.home.export) == f"lesion_classifier:{first}"
+    stores.moves.move("challenger", challenger, expected=0, kind="registered", by="Ärztin", why="the newest version")
+    assert shown(materialize(stores, challenger), "export")["challenger"] == challenger
 
     stores.versions.write_file(challenger, "origin.json", stores.versions.read_file(first, "origin.json"))
     result = materialize(stores, challenger)
