@@ -3,7 +3,8 @@
 Here: natural batching: whichever lane of the engine is free takes what waits, shared out among the free lanes, decodes and
 computes it, so that a lone request is never held back, and has the whole machine, while a crowd fills the lanes. A lane does an
 image's whole work: threads for decoding beside them would take turns with them on the same cores, and each hand-over from
-thread to thread costs a busy machine milliseconds. Not here: decoding (``serving.intake``), computing (``serving.engine``).
+thread to thread costs a busy machine milliseconds. Not here: decoding (``serving.intake``), computing (``serving.engine``),
+how an answer gets back to who asked (``serving.waiting``).
 """
 
 import asyncio
@@ -12,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,13 @@ from numpy.typing import NDArray
 from skin_platform.core.images import Limits, Refusal
 from skin_platform.serving.engine import Engine, Scored
 from skin_platform.serving.intake import Taken, take
+from skin_platform.serving.waiting import Answered, Waiting, hand_over
 
 logger = logging.getLogger("bentoml.skin_platform")
 
 
 class Overloaded(Exception):  # noqa: N818  # a state of the service, which the caller answers with "later"
     """More images wait than may, or the batcher is being closed: ask again later."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What became of one image: what was taken of it and its scores, or its refusal; seconds of decoding."""
-
-    outcome: tuple[Taken, Scored] | Refusal
-    decode_seconds: float
 
 
 class Batcher:
@@ -47,7 +40,7 @@ class Batcher:
                  on_batch: Callable[[int, float], None] | None = None) -> None:
         self._engine, self._max_batch, self._max_waiting = engine, max_batch or engine.batch, max_waiting
         self._on_batch = on_batch
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._running, self._unanswered, self._is_closed = 0, 0, False
         self._lanes = [threading.Thread(target=self._work, name=f"inference-{lane}", daemon=True)
@@ -66,7 +59,7 @@ class Batcher:
         Raises ``Overloaded``, and what the engine raises.
         """
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(data, limits, loop) for data in images]
+        waiting = [Waiting(data, limits, loop) for data in images]
         with self._changed:
             if self._is_closed:
                 raise Overloaded("the model that would have answered is being replaced")
@@ -102,12 +95,12 @@ class Batcher:
             with self._changed:
                 self._running -= 1
                 self._unanswered -= len(batch)
-            _hand_over(batch, answers)
+            hand_over(batch, answers)
 
-    def _share(self) -> "list[_Waiting]":
+    def _share(self) -> list[Waiting]:
         """What this lane takes: the queue divided among the free lanes, at most a pass; not what nobody waits for any more."""
         free, before = len(self._lanes) - self._running, len(self._queue)
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         while self._queue and len(batch) < min(self._max_batch, -(-before // free)):
             item = self._queue.popleft()
             if item.answer.done():
@@ -116,7 +109,7 @@ class Batcher:
                 batch.append(item)
         return batch
 
-    def _answers(self, batch: "list[_Waiting]") -> list[Answered]:
+    def _answers(self, batch: list[Waiting]) -> list[Answered]:
         taken, seconds = [], []
         for item in batch:
             started = time.perf_counter()
@@ -135,37 +128,3 @@ class Batcher:
         if self._on_batch is not None:
             self._on_batch(len(pixels), time.perf_counter() - started)
         return found
-
-
-class _Waiting:
-    """An image that waits, and the future of its answer."""
-
-    def __init__(self, data: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self.data, self.limits, self.loop = data, limits, loop
-        self.answer: asyncio.Future[Answered] = loop.create_future()
-
-    def settle(self, answer: Answered | Exception) -> None:
-        """Answer, in the loop's thread, unless whoever asked has gone."""
-        if self.answer.done():
-            return
-        if isinstance(answer, Exception):
-            self.answer.set_exception(answer)
-        else:
-            self.answer.set_result(answer)
-
-
-def _hand_over(batch: list[_Waiting], answers: list[Answered] | Exception) -> None:
-    """Give each answer to the loop that waits for it; one wake-up for all that wait in the same loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Answered | Exception]]] = {}
-    for at, item in enumerate(batch):
-        by_loop.setdefault(item.loop, []).append((item, answers if isinstance(answers, Exception) else answers[at]))
-    for loop, settled in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle, settled)
-        except RuntimeError:  # the loop was closed: nobody waits there any more
-            logger.info("%d answers came after their loop had ended", len(settled))
-
-
-def _settle(settled: list[tuple[_Waiting, Answered | Exception]]) -> None:
-    for item, answer in settled:
-        item.settle(answer)

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from skin_platform.core.images import Refusal
-from skin_platform.serving.batching import Answered, Batcher, Overloaded
+from skin_platform.serving.batching import Batcher, Overloaded
 from skin_platform.serving.desk import Current, Desk
 from skin_platform.serving.engine import Engine, Scored
 from skin_platform.serving.errors import CODES, RouteError
 from skin_platform.serving.intake import Taken, take
 from skin_platform.serving.metrics import observe_answer
 from skin_platform.serving.predictions import Asking, Timing, answer_of, answered_row, refused_row
+from skin_platform.serving.waiting import Answered
 from skin_platform.storage.spool_file import SpoolError
 
 # for decoding and the model's turn; with a body's 30 s it stays under BentoML's 60, which cuts off in words of its own

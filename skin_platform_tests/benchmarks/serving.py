@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from skin_platform.serving.launch import serve_command, serve_environment
 from skin_platform.serving.packing import pack
 from skin_platform_tests.benchmarks.contestants import Contestant, Helper
 from skin_platform_tests.benchmarks.figures import Row, options, tell
-from skin_platform_tests.benchmarks.serving_rows import rows_of, standing_rows
+from skin_platform_tests.benchmarks.serving_rows import Turn, rows_of, standing_rows
 from skin_platform_tests.deployments import free_port
 
 KEY = "a key of the benchmark"
@@ -32,21 +31,6 @@ OURS, BATCHED, LITSERVE, TORCH = "skin serve", "FastAPI + micro-batching", "LitS
 CROWD, SOME = 32, 8  # clients
 BATCHES = (1, 4, 8, 32)  # tried in the loop without HTTP
 PAIRS = 4  # slices of a turn in which one client and the loop without HTTP take turns
-
-
-@dataclass
-class Turn:
-    """What one turn showed: answers a second and processor milliseconds an answer by contestant, and our latencies in ms.
-
-    ``more_ms`` is by how much the median of a lone client is over that of the loop without HTTP just before.
-    """
-
-    rates: dict[str, float] = field(default_factory=dict)
-    processor_ms: dict[str, float] = field(default_factory=dict)
-    alone_ms: list[float] = field(default_factory=list)
-    some_ms: list[float] = field(default_factory=list)
-    in_process_ms: list[float] = field(default_factory=list)
-    more_ms: list[float] = field(default_factory=list)
 
 
 class Arena:

@@ -1,9 +1,9 @@
 """The rows of the serving benchmark: ratios over the turns; start, memory, environment and probabilities once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -13,15 +13,27 @@ from skin_platform.serving.packing import REQUIREMENTS
 from skin_platform_tests.benchmarks.contestants import Contestant
 from skin_platform_tests.benchmarks.figures import Row, at_most
 
-if TYPE_CHECKING:
-    from skin_platform_tests.benchmarks.serving import Turn
-
 TORCH_REQUIREMENTS = ("fastapi", "uvicorn", "python-multipart", "numpy", "pillow", "torch", "transformers")
 OURS = "skin serve"
 BARS = {"limit": 0.7, "LitServe": 1.0, "FastAPI + micro-batching": 0.85, "FastAPI + PyTorch eager": 4.0}
 
 
-def rows_of(turns: "Sequence[Turn]", batch: int) -> list[Row]:
+@dataclass
+class Turn:
+    """What one turn showed: answers a second and processor milliseconds an answer by contestant, and our latencies in ms.
+
+    ``more_ms`` is by how much the median of a lone client is over that of the loop without HTTP just before.
+    """
+
+    rates: dict[str, float] = field(default_factory=dict)
+    processor_ms: dict[str, float] = field(default_factory=dict)
+    alone_ms: list[float] = field(default_factory=list)
+    some_ms: list[float] = field(default_factory=list)
+    in_process_ms: list[float] = field(default_factory=list)
+    more_ms: list[float] = field(default_factory=list)
+
+
+def rows_of(turns: Sequence[Turn], batch: int) -> list[Row]:
     """Throughput, processor time and latency over all turns."""
     rows = []
     for name, bar in BARS.items():
@@ -68,10 +80,10 @@ def _largest_difference(model: Path, port: int, key: str, pictures: int) -> floa
     return worst
 
 
-def _over(turns: "Sequence[Turn]", figure: "Callable[[Turn], float]") -> float:
+def _over(turns: Sequence[Turn], figure: Callable[[Turn], float]) -> float:
     return median(figure(turn) for turn in turns)
 
 
-def _quantile(turns: "Sequence[Turn]", what: str, share: int) -> float:
+def _quantile(turns: Sequence[Turn], what: str, share: int) -> float:
     """Over the answers of all turns."""
     return float(np.percentile(np.concatenate([getattr(turn, what) for turn in turns]), share))

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from skin_platform.core.images import Limits, Refusal
-from skin_platform.serving.batching import Answered, Batcher, Overloaded
+from skin_platform.serving.batching import Batcher, Overloaded
 from skin_platform.serving.engine import Engine, Scored
+from skin_platform.serving.waiting import Answered
 from skin_platform_tests.serving.tiny_bundles import picture, tiny_bundle
 
 PICTURES = [picture(seed) for seed in range(60)]
