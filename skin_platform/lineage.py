@@ -1,17 +1,17 @@
 """Lineage: from one prediction id back to the images and the code that made it.
 
 Here: the chain with the object store at hand, each link verified. Not here: what a bundle alone can show (``serving.chain``),
-the way from an image on (``image_lineage``).
+and what the object store alone can (``lineage_links``); the way from an image on (``image_lineage``).
 """
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from skin_platform.core.datasets import DatasetRow, canonical_manifest
+from skin_platform.lineage_links import each_once, links_in_store
 from skin_platform.serving.bundle import Provenance
 from skin_platform.serving.chain import Link, bundle_of, links
 from skin_platform.settings import Settings
@@ -79,7 +79,7 @@ def trace_prediction(prediction_id: str, settings: Settings, wait_seconds: float
         rows = stores.datasets.read(origin.dataset_digest)
     except (KeyError, ValueError) as error:
         raise LineageError(str(error.args[0])) from None
-    found = _each_once([*links(row, bundle), *_in_store(row, origin, stores)])
+    found = each_once([*links(row, bundle), *links_in_store(row, origin, stores)])
     for link in found:
         if link.is_verified is False:
             raise LineageError(f"the link {link.link} of prediction {prediction_id} does not hold: {link.how}")
@@ -113,36 +113,6 @@ def _trace(
         evaluated_on=origin.evaluated_on, accuracy=origin.accuracy, dataset_digest=origin.dataset_digest,
         dataset_images=images[0], training_images=images[1], code_version=origin.code_version,
         dagster_run_id=origin.dagster_run_id, mlflow_run_id=origin.mlflow_run_id, links=tuple(found))
-
-
-def _each_once(found: list[Link]) -> list[Link]:
-    """Of links that were looked at twice, in the bundle and in the store, the one that tells more: broken, or verified."""
-    telling: dict[str, Link] = {}
-    for link in found:
-        before = telling.get(link.link)
-        if before is None or before.is_verified is None or link.is_verified is False:
-            telling[link.link] = link
-    return list(telling.values())
-
-
-def _in_store(row: dict[str, Any], origin: Provenance, stores: Stores) -> Iterator[Link]:
-    """The links that only the object store can show; what is damaged there raises ``StorageError`` that names it."""
-    for name in ("checkpoint_sha256", "dataset_digest"):
-        own = getattr(origin, name)
-        yield Link("bundle → version" if name == "checkpoint_sha256" else "version → dataset", row[name] == own,
-                   f"{name} of its row and of version {origin.model_version}" if row[name] == own else
-                   f"the prediction's {name} is {row[name]}, that of version {origin.model_version} is {own}")
-    try:
-        stores.models.read(origin.checkpoint_key, origin.checkpoint_sha256)
-        yield Link("version → checkpoint", True, f"SHA-256 of {origin.checkpoint_key} in the object store")
-    except KeyError:
-        yield Link("version → checkpoint", None, f"{origin.checkpoint_key} is not in the object store any more")
-    try:
-        stores.versions.read_file(origin.model_version, "evaluation.json", origin.report_sha256)
-        yield Link("version → evaluation", True, "SHA-256 of the version's evaluation.json in the object store")
-    except KeyError as error:
-        yield Link("version → evaluation", None, str(error.args[0]))
-    yield Link("dataset → images", True, "the rows of the manifest in the object store hash to the digest")
 
 
 def _provenance(row: dict[str, Any], stores: Stores) -> Provenance:
