@@ -70,7 +70,7 @@ def standing_rows(model: Path, ours: Contestant, torch: Contestant, key: str) ->
 
 def _largest_difference(model: Path, port: int, key: str, pictures: int) -> float:
     """Between the probabilities of the service and those that the checkpoint gave, over so many pictures."""
-    expected, worst = np.load(model / "expected.npy")[:pictures], 0.0
+    expected, worst = np.load(model / "expected.npy")[:pictures].tolist(), 0.0
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Authorization": f"Bearer {key}"},
                       timeout=30) as http:
         for path, row in zip(sorted((model / "pictures").rglob("*.jpg")), expected, strict=False):
