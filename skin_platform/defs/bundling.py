@@ -7,7 +7,6 @@ files and those of a bento (``serving``), who becomes champion (``defs.registry`
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,7 +31,7 @@ def ensure_bundle(version: str, stores: Stores) -> BundleReference:
     code, or with an image that was withdrawn since. Several processes may ask at once: one builds. Raises ``BundleFault``,
     ``KeyError`` for an unknown version, ``StorageError``.
     """
-    from skin_platform.serving.packing import pack
+    from skin_platform.serving.packing import pack, pack_with_card
 
     origin = origin_of(version, stores)
     home, tag = stores.settings.home.bentoml, f"{BENTO_NAME}:{version}"
@@ -44,7 +43,7 @@ def ensure_bundle(version: str, stores: Stores) -> BundleReference:
                 if found is None:
                     pack(exported_model(version, origin, card, stores), home, folder)
                 elif found.model_card != card:
-                    pack(replace(found, model_card=card), home, folder)
+                    pack_with_card(found, card, home, folder)
             except (BundleError, PackingError) as error:
                 raise BundleFault(f"model version {version} gets no bento: {error}") from error
     return BundleReference(tag, bundle_digest(bento_folder(tag, home) / "src" / "bundle"), version, origin)

@@ -22,7 +22,7 @@ class PackingError(RuntimeError):
 
 def bento_folder(tag: str, bentoml_home: Path) -> Path:
     """Where the bento of ``tag`` lies; raises ``PackingError`` where it does not."""
-    folder = _place_of(tag, bentoml_home)
+    folder = place_of(tag, bentoml_home)
     if not folder.is_dir():
         raise PackingError(f"there is no bento {tag} in {bentoml_home}: materialize bundles/lesion_classifier for it")
     return folder
@@ -52,14 +52,15 @@ def place_bento(tag: str, built_home: Path, bentoml_home: Path) -> None:
 
     A service of the former one has read its bundle by then; it goes on, and its next process starts from the new one.
     """
-    target = _place_of(tag, bentoml_home)
+    target = place_of(tag, bentoml_home)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         os.replace(target, built_home / "former")
-    os.replace(_place_of(tag, built_home), target)
+    os.replace(place_of(tag, built_home), target)
     (target.parent / "latest").unlink(missing_ok=True)  # BentoML finds the newest by itself where this does not name one
 
 
-def _place_of(tag: str, bentoml_home: Path) -> Path:
+def place_of(tag: str, bentoml_home: Path) -> Path:
+    """Where the bento of ``tag`` lies in the store ``bentoml_home``, or would."""
     name, _, bento_version = tag.partition(":")
     return bentoml_home / "bentos" / name / bento_version

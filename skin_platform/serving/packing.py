@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 import skin_platform
-from skin_platform.serving.bento_store import PackingError, bento_folder, place_bento
+from skin_platform.serving.bento_store import PackingError, bento_folder, place_bento, place_of
 from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write_bundle
 from skin_platform.serving.footprint import footprint
 
@@ -45,6 +45,18 @@ def pack(bundle: Bundle, bentoml_home: Path, folder: Path) -> tuple[str, str]:
     _build(stage, bundle.provenance.model_version, folder / "home", folder / "tmp")
     place_bento(bundle.provenance.tag, folder / "home", bentoml_home)
     return bundle.provenance.tag, digest
+
+
+def pack_with_card(bundle: Bundle, card: str, bentoml_home: Path, folder: Path) -> None:
+    """Replace the bento of ``bundle`` by the same one with another model card, made in the empty ``folder``.
+
+    Nothing else of it changes, so that BentoML need not build it anew. Raises ``PackingError`` where it is gone.
+    """
+    tag = bundle.provenance.tag
+    made = place_of(tag, folder / "home")
+    shutil.copytree(bento_folder(tag, bentoml_home), made, ignore=shutil.ignore_patterns("bundle", "__pycache__"))
+    write_bundle(replace(bundle, model_card=card), made / "src" / "bundle")
+    place_bento(tag, folder / "home", bentoml_home)
 
 
 def packed_bundle(tag: str, bentoml_home: Path) -> Bundle:
