@@ -1,7 +1,8 @@
 """Tracking: what stands on the MLflow run of a checkpoint.
 
 Here: telling MLflow of one fit, and of its evaluation. Not here: what happens while MLflow does not answer (``recording``).
-The model is logged as ONNX, which loads without running code, unlike a pickled module.
+The model is logged as ONNX, which loads without running code, unlike a pickled module. What learns and draws is imported where
+it is needed: whoever only asks whether MLflow answers does not pay for it.
 """
 
 import tempfile
@@ -13,17 +14,12 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import onnx
 from mlflow import MlflowClient
-from mlflow import onnx as mlflow_onnx
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from skin_platform.defs.tracking_database import experiment_in
-from skin_platform.ml.checkpoints import load_checkpoint
-from skin_platform.ml.export import FEATURES, INPUT, OUTPUT, to_onnx
-from skin_platform.ml.pictures import confusion_matrix, training_curves
 
 METRICS_A_CALL = 1000  # MLflow's limit of log_batch
 DATASET_DIGEST_CHARS = 36  # MLflow's limit; the whole digest is in the run's tags
@@ -62,6 +58,8 @@ def tell_fit(uri: str, record: FitRecord, checkpoint: bytes) -> None:
 
     Telling the same twice changes nothing but the model, which is logged again.
     """
+    from skin_platform.ml.pictures import training_curves
+
     client = MlflowClient(tracking_uri=uri)
     for part in _parts(_metrics(record)):
         client.log_batch(record.run_id, metrics=part)
@@ -82,6 +80,8 @@ def tell_scores(uri: str, run_id: str, stored: Mapping[str, Any]) -> None:
 
     Labels are numbered as in the label index: MLflow's metric names take few characters.
     """
+    from skin_platform.ml.pictures import confusion_matrix
+
     client = MlflowClient(tracking_uri=uri)
     labels = stored["labels"]
     scores = {name: stored[name] for name in ("accuracy", "balanced_accuracy", "macro_f1", "ece", "ece_scaled")} | {
@@ -123,6 +123,12 @@ def _log_picture(client: MlflowClient, run_id: str, name: str, data: bytes) -> N
 
 
 def _log_model(uri: str, run_id: str, checkpoint: bytes, sha256: str) -> None:
+    import onnx
+    from mlflow import onnx as mlflow_onnx
+
+    from skin_platform.ml.checkpoints import load_checkpoint
+    from skin_platform.ml.export import FEATURES, INPUT, OUTPUT, to_onnx
+
     loaded = load_checkpoint(checkpoint)
     size = loaded.preprocessing.size_px
     signature = ModelSignature(
