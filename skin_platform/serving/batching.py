@@ -70,8 +70,8 @@ class Batcher:
             self._changed.notify(len(waiting))
         return await asyncio.gather(*(item.answer for item in waiting))
 
-    def close(self, timeout: float = 30.0) -> None:
-        """Take nothing more, answer what waits, end the lanes. May be called twice."""
+    def close(self, timeout: float = 8.0) -> None:
+        """Take nothing more, answer what waits, end the lanes, each within ``timeout`` seconds. May be called twice."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()

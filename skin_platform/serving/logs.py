@@ -79,20 +79,24 @@ class _Lines:
     """Writes whole lines. What cannot be written now is counted: no request may fail by its log, nor wait for who reads it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._room, self._is_asked = stream, select.poll(), False
+        self._stream, self._descriptor = stream, -1
         with suppress(OSError):  # of a stream in memory, which always has room
-            self._room.register(stream.fileno(), select.POLLOUT)
-            self._is_asked = True
+            self._descriptor = stream.fileno()
 
     def msg(self, line: bytes) -> None:
         """Write one line at once, where there is room: a pipe that nobody empties would hold up every request."""
         try:
-            if self._is_asked and not self._room.poll(0):
+            if self._descriptor >= 0 and not self._has_room():
                 raise BlockingIOError
             self._stream.write(line + b"\n")
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads, a full disk, a reader that has gone, a stream that was closed
             observe_lost_line()
+
+    def _has_room(self) -> bool:
+        room = select.poll()  # one a call: threads may not share it
+        room.register(self._descriptor, select.POLLOUT)
+        return bool(room.poll(0))
 
     info = warning = error = critical = exception = msg
 

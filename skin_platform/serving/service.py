@@ -15,6 +15,7 @@ from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.logs import configure
 from skin_platform.serving.opening import Opened, opened
 from skin_platform.serving.parent import end_with_parent
+from skin_platform.serving.protocol import install
 from skin_platform.settings import Settings, load_settings
 
 
@@ -42,6 +43,7 @@ class PastBentoML(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML is loa
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """What its worker runs: BentoML's application for start and stop, ours for all else."""
         bentoml_app: ASGIApp = super().to_asgi(is_main)
+        install()
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             await (bentoml_app if scope["type"] == "lifespan" else app)(scope, receive, send)

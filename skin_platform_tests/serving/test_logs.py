@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import os
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -163,3 +165,19 @@ def test_a_pipe_that_nobody_empties_holds_up_nothing():
 def test_text_that_no_encoding_has_is_written_all_the_same(written):
     logs.tell("odd", word="\ud800")
     assert written.lines[0]["word"] == "\ud800"
+
+
+def test_threads_that_write_at_once_lose_nothing(tmp_path):
+    written, read = 4 * 500, []
+    reader, writer = os.pipe()
+    with open(reader, "rb") as lines, open(writer, "wb") as stream:
+        drained = threading.Thread(target=lambda: read.extend(lines))
+        drained.start()
+        target = logs._Lines(stream)
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(lambda: [target.msg(b"a line") for _ in range(500)]) for _ in range(4)]:
+                done.result()
+        stream.close()
+        drained.join()
+    assert len(read) <= written  # a line that finds no room is counted instead
+    assert set(read) == {b"a line\n"}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def test_no_request_is_lost_when_the_champion_moves_and_each_answer_is_that_of_t
     engines = {version_of(number): Engine(tiny_bundle(number)) for number in (1, 2, 3)}
     assert wrong_answers(load.answers, moves, engines, PICTURES) == []
     assert {answer.body["model_version"] for answer in load.answers} == set(engines)
+
+
+def test_the_served_process_keeps_http_within_bounds(service):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"no http at all\r\n\r\n")
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b'"code": "invalid_http"' in told  # uvicorn's own words are others
 
 
 def test_what_was_answered_is_stored_exactly_once_after_kill_9(service):

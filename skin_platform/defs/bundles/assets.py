@@ -28,6 +28,7 @@ def lesion_classifier(
         reference = ensure_bundle(registered.version, opened)
     except BundleFault as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    export_challenger(opened)  # here, since a refused one stops the run before `export`, and may answer in the shadow
     bundle = read_bundle(bento_folder(reference.tag, opened.settings.home.bentoml) / "src" / "bundle")
     provenance = bundle.provenance
     context.log.info("%s holds model version %s", reference.tag, reference.version)
