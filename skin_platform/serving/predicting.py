@@ -6,6 +6,7 @@ Here: the model's turn, recording, counting. Not here: HTTP (``serving.routes``)
 
 import asyncio
 import os
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from skin_platform.storage.spool_file import SpoolError
 # for decoding and the model's turn; with a body's 30 s it stays under BentoML's 60, which cuts off in words of its own
 ANSWER_SECONDS = 25.0
 DECODERS = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decoder")  # more would only add memory: 150 MB a large image
+DECODING_MAX = 16  # images that are decoded or wait for it beside the model's turn: more of them would not be done in time
+DECODING = threading.BoundedSemaphore(DECODING_MAX)
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,19 @@ def answering(current: Current) -> tuple[Engine, Batcher]:
 
 
 async def taken_in(desk: Desk, engine: Engine, data: bytes) -> Taken | Refusal:
-    """``intake.take`` for what is not answered now, on a worker thread, so that the loop goes on with other requests."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(DECODERS, take, data, desk.limits, engine.bundle.preprocessing)
+    """``intake.take`` for what is not answered now, on a worker thread, so that the loop goes on with other requests.
+
+    Raises ``RouteError`` at once where ``DECODING_MAX`` images are there already, and where it is not done in time.
+    """
+    if not DECODING.acquire(blocking=False):
+        raise RouteError("overloaded", f"{DECODING_MAX} images wait to be decoded already: ask again later")
+    decoding = DECODERS.submit(take, data, desk.limits, engine.bundle.preprocessing)
+    decoding.add_done_callback(lambda _: DECODING.release())  # when the thread is done, even if nobody waits for it any more
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await asyncio.wrap_future(decoding)
+    except TimeoutError:
+        raise RouteError("overloaded", f"the image was not decoded within {ANSWER_SECONDS:g} s: ask again later") from None
 
 
 def record(desk: Desk, kind: str, row: dict[str, Any]) -> None:

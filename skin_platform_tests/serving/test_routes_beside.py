@@ -1,15 +1,18 @@
 """The routes beside the predictions: feedback, images to be fetched later, what the service says of itself."""
 
 import json
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
 
-from skin_platform.serving import feedback
+from skin_platform.serving import feedback, predicting
 from skin_platform.serving.answers import Job, Kept, Submitted
 from skin_platform.serving.desk import nobody
+from skin_platform.serving.intake import take
 from skin_platform.serving.status_answers import Alive, Health, ModelStatus, Ready
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool_file import SpoolFullError
@@ -82,8 +85,6 @@ def test_feedback_is_taken_while_the_database_is_away(service, prediction_id, mo
 
 
 def test_feedback_does_not_wait_for_a_slow_database(service, prediction_id, monkeypatch):
-    import threading
-
     monkeypatch.setattr(feedback, "LOOK_SECONDS", 0.02)
     released = threading.Event()
 
@@ -115,6 +116,35 @@ def test_a_bad_image_is_refused_when_it_is_submitted(http):
     refused(http.post("/predict/async", files={"image": b"text"}), 415, "not_an_image")
     for unknown in (uuid.uuid4(), "1", "%00"):
         refused(http.get(f"/predict/async/{unknown}"), 404, "unknown_job")
+
+
+def test_a_submitted_image_does_not_wait_behind_a_crowd_that_is_decoded(http, monkeypatch):
+    released = threading.Event()
+
+    def slow(*given: object) -> object:
+        released.wait(20)
+        return take(*given)
+
+    monkeypatch.setattr(predicting, "take", slow)
+    monkeypatch.setattr(predicting, "ANSWER_SECONDS", 0.2)
+    with ThreadPoolExecutor(predicting.DECODING_MAX) as crowd:
+        waiting = [crowd.submit(http.post, "/predict/async", files={"image": picture(1)})
+                   for _ in range(predicting.DECODING_MAX)]
+        answers = [future.result() for future in waiting]
+        late = http.post("/predict/async", files={"image": picture(1)})
+        released.set()
+    assert all("decoded within" in refused(answer, 503, "overloaded") for answer in answers)
+    assert late.status_code == 503
+    wait_for(lambda: http.post("/predict/async", files={"image": picture(1)}).status_code == 202, 20, "the decoders")
+
+
+def test_an_image_that_would_wait_too_long_to_be_decoded_is_sent_away_at_once(http, monkeypatch):
+    monkeypatch.setattr(predicting, "DECODING", threading.BoundedSemaphore(1))
+    with predicting.DECODING:
+        answer = http.post("/predict/async", files={"image": picture(1)})
+    assert "wait to be decoded" in refused(answer, 503, "overloaded")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert http.post("/predict/async", files={"image": picture(1)}).status_code == 202
 
 
 def test_the_service_says_which_model_answers(http, service):
