@@ -82,8 +82,8 @@ async def read_form(request: Request, boundary: bytes, max_bytes: int) -> list[t
     if not boundary:
         raise RouteError("invalid_request", "the Content-Type multipart/form-data names no boundary")
     form = Form()
-    parser = MultipartParser(boundary, form.callbacks())
     try:
+        parser = MultipartParser(boundary, form.callbacks())  # which refuses a boundary that is too long
         await _receive(request, max_bytes, parser.write)
         parser.finalize()
     except FormParserError as error:

@@ -120,6 +120,7 @@ def test_a_batch_has_a_bound(http):
     (b"x", "", 415, "unsupported_media_type", "missing"),
     (b"x", "multipart/form-data", 422, "invalid_request", "boundary"),
     (b"x", "multipart/form-data; boundary=", 422, "invalid_request", "boundary"),
+    (b"x", "multipart/form-data; boundary=" + "b" * 300, 422, "invalid_request", "Boundary"),
     (b"no form", "multipart/form-data; boundary=b", 422, "invalid_request", "form"),
     (b"--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nhalf", "multipart/form-data; boundary=b", 422,
      "invalid_request", "form"),
