@@ -4,7 +4,6 @@ Here: the two routes, and what is kept of the image until then. Not here: who wo
 (``storage.jobs``).
 """
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -18,7 +17,7 @@ from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
 from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import is_id
-from skin_platform.serving.predicting import DECODERS, answering, refusal_error, taken_in
+from skin_platform.serving.predicting import answering, refusal_error, taken_in
 from skin_platform.serving.requests import top_k_of
 from skin_platform.storage.jobs import Job, Jobs, JobsFullError
 
@@ -39,7 +38,7 @@ async def submit(request: Request) -> Response:
     options = {"top_k": top_k, "request_id": asked.request_id, "key_name": asked.key_name,
                "delivered_sha256": taken.delivered_sha256}
     try:  # the cleaned bytes: what an image tells of people is not stored, not even until its turn
-        await asyncio.get_running_loop().run_in_executor(DECODERS, jobs.submit, job_id, taken.cleaned, options)
+        await run_in_threadpool(jobs.submit, job_id, taken.cleaned, options)
     except JobsFullError as error:
         raise RouteError("overloaded", str(error)) from None
     path = f"/predict/async/{job_id}"
@@ -48,10 +47,13 @@ async def submit(request: Request) -> Response:
 
 
 async def fetch(request: Request) -> Response:
-    """How far a submitted image is, and its prediction or error once it is done."""
-    jobs, job_id = _jobs(desk_of(request)), request.path_params["job_id"]
+    """How far a submitted image is, and its prediction or error once it is done.
+
+    To another key than the one that submitted it there is no such job; one of the scope ``operate`` may look at all.
+    """
+    jobs, job_id, key = _jobs(desk_of(request)), request.path_params["job_id"], asked_of(request).key
     job = await run_in_threadpool(jobs.job, job_id) if is_id(job_id) else None
-    if job is None:
+    if job is None or (key is not None and key.name != job.key_name and "operate" not in key.scopes):
         raise RouteError("unknown_job", "there is no job of this id")
     return json_answer({**_told(job), "request_id": asked_of(request).request_id})
 

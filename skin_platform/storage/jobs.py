@@ -37,10 +37,11 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of a job; ``result`` where it is done, ``error`` where it failed."""
+    """What is known of a job; ``key_name``: whose it is; ``result`` where it is done, ``error`` where it failed."""
 
     job_id: str
     state: State
+    key_name: str | None
     submitted_at: datetime
     finished_at: datetime | None
     result: dict[str, Any] | None
@@ -101,12 +102,12 @@ class Jobs:
 
     def job(self, job_id: str) -> Job | None:
         """What is known of a job, or None."""
-        found = self._file.do("SELECT state, number, finished_at, result, error FROM jobs WHERE job_id = ?", (job_id,))
+        found = self._file.do("SELECT state, options, number, finished_at, result, error FROM jobs WHERE job_id = ?", (job_id,))
         if not found:
             return None
-        state, number, finished, result, error = found[0]
-        submitted = datetime.fromtimestamp(number / 1e9, UTC)
-        return Job(job_id, state, submitted, _moment(finished), _read(result), _read(error))
+        state, options, number, finished, result, error = found[0]
+        submitted, key_name = datetime.fromtimestamp(number / 1e9, UTC), json.loads(options).get("key_name")
+        return Job(job_id, state, key_name, submitted, _moment(finished), _read(result), _read(error))
 
     @property
     def waiting(self) -> int:
