@@ -37,6 +37,10 @@ class Rates:
         raise RouteError("rate_limited", f"the key {name!r} may ask for {per_minute} images a minute: ask again in {seconds} s",
                          {"Retry-After": str(seconds)})
 
+    def give_back(self, name: str, per_minute: int) -> None:
+        """Forget one image of the key ``name`` that was noted and is not answered."""
+        self._windows.hit(RateLimitItemPerMinute(per_minute), name, cost=-1)
+
 
 def admit(request: Request, scope: Scope) -> None:
     """Let the request's key pass for a route of ``scope``; raises ``RouteError``. Without any key configured all pass."""
@@ -66,6 +70,21 @@ def spend(request: Request, desk: Desk, cost: int) -> None:
     if rate:
         rates: Rates = request.app.state.rates
         rates.take(key.name, rate, cost)
+
+
+def spend_batch(request: Request, desk: Desk, images: int) -> None:
+    """``spend`` for a batch, of which ``admit`` took one image already. Raises ``RouteError``.
+
+    One that is larger than the whole rate costs nothing: it would not pass later either.
+    """
+    key = asked_of(request).key
+    rate = desk.keys.rate_of(key.name) if key is not None and desk.keys is not None else 0
+    if key is not None and 0 < rate < images:
+        rates: Rates = request.app.state.rates
+        rates.give_back(key.name, rate)
+        raise RouteError("too_many_images", f"{images} images, and the key {key.name!r} may ask for {rate} a minute: send at "
+                                            f"most {rate} at once")
+    spend(request, desk, images - 1)
 
 
 def guarded(scope: Scope, handler: Handler) -> Handler:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from fastapi import Request
 from fastapi.responses import Response
 
-from skin_platform.serving.access import spend
+from skin_platform.serving.access import spend_batch
 from skin_platform.serving.bodies import read_image, read_images
 from skin_platform.serving.desk import Current, Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
@@ -41,7 +41,7 @@ async def predict_batch(request: Request) -> Response:
     images = await read_images(request, desk.limits.max_bytes * BATCH_IMAGES)
     if len(images) > MAX_IMAGES:
         raise RouteError("too_many_images", f"{len(images)} images; send at most {MAX_IMAGES} at once")
-    spend(request, desk, len(images) - 1)
+    spend_batch(request, desk, len(images))
     with desk.using() as current:
         outcomes = await predicted_each(desk, current, images, asking)
         return json_answer({"predictions": list(_each(request, desk, current, outcomes)), "request_id": asking.request_id})

@@ -10,7 +10,8 @@ from skin_platform_tests.serving.test_routes import refused, sent
 from skin_platform_tests.serving.tiny_bundles import picture
 
 ENVIRONMENT_KEY = "open-sesame-open-sesame"
-SCOPES = {"clinic": ["predict"], "ward": ["feedback"], "operator": ["operate"], "gone": ["predict"], "slow": ["predict"]}
+SCOPES = {"clinic": ["predict"], "ward": ["feedback"], "operator": ["operate"], "gone": ["predict"], "slow": ["predict"],
+          "practice": ["predict"], "brief": ["predict"]}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def service(tmp_path_factory, keys):
     store = OnlineStore(f"sqlite:///{home / 'online.db'}")
     store.upgrade()
     for name, scopes in SCOPES.items():
-        keys[name], row = issued(name, scopes, 3 if name == "slow" else None)
+        keys[name], row = issued(name, scopes, 3 if name in {"slow", "brief"} else None)
         store.add_key(row)
     store.dispose()
     with in_process(home, champion(), api_key=ENVIRONMENT_KEY) as running:
@@ -68,6 +69,15 @@ def test_the_key_that_asked_is_recorded_by_name(service, keys):
     assert service.desk.store.prediction(prediction["prediction_id"])["key_name"] == "clinic"
 
 
+def test_a_job_is_there_for_the_key_that_submitted_it_and_for_who_operates(service, keys):
+    submitted = service.http.post("/predict/async", files={"image": picture(1)}, headers=bearer(keys["clinic"])).json()
+    for name, status in (("clinic", 200), ("practice", 404)):
+        answer = service.http.get(submitted["status_url"], headers=bearer(keys[name]))
+        assert answer.status_code == status
+    refused(answer, 404, "unknown_job")
+    assert service.http.get(submitted["status_url"], headers=bearer(ENVIRONMENT_KEY)).status_code == 200
+
+
 def test_what_machines_ask_needs_no_key(service):
     for path in ("/health", "/model-status", "/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/openapi.json"):
         assert service.http.get(path).status_code == 200
@@ -82,6 +92,19 @@ def test_a_key_asks_as_often_as_its_rate_allows(service, keys):
     assert "3 images a minute" in refused(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert sent(service.http, picture(1), headers=bearer(keys["clinic"])).status_code == 200
+
+
+def test_a_batch_over_the_whole_rate_is_never_told_to_come_back_and_costs_nothing(service, keys):
+    def batch(count: int):
+        files = [("images", picture(number)) for number in range(count)]
+        return service.http.post("/predict/batch", files=files, headers=bearer(keys["brief"]))
+
+    for _ in range(5):
+        answer = batch(4)
+        assert "at most 3 at once" in refused(answer, 413, "too_many_images")
+        assert "retry-after" not in answer.headers
+    assert batch(3).status_code == 200
+    refused(batch(1), 429, "rate_limited")
 
 
 def test_a_key_that_is_revoked_opens_nothing_any_more_without_a_restart(service, keys):
