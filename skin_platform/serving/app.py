@@ -33,6 +33,7 @@ from skin_platform.serving.errors import RouteError, route_error
 from skin_platform.serving.feedback import EXAMPLE, Given, give_feedback
 from skin_platform.serving.front import Front, asked_of
 from skin_platform.serving.page import add_page
+from skin_platform.serving.predicting import spool_error
 from skin_platform.serving.predictions import NOTICE
 from skin_platform.serving.routes import predict, predict_batch
 from skin_platform.serving.status import EXPOSITION, health, livez, metrics, model_status, readyz
@@ -92,7 +93,7 @@ def _add_status(app: FastAPI) -> None:
         Lineage, ("unknown_prediction", "not_in_demo", "store_down"), keyed=True, parameters=(PREDICTION_ID_PARAMETER,)))
     _add(app, "GET", "/health", health, **described(status_answers.Health, ("spool_full",)))
     _add(app, "GET", "/model-status", model_status, **described(status_answers.ModelStatus, ()))
-    _add(app, "GET", "/readyz", readyz, **described(status_answers.Ready, READY))
+    _add(app, "GET", "/readyz", readyz, **described(status_answers.Ready, (*READY, "spool_full")))
     for path in ("/livez", "/healthz"):
         _add(app, "GET", path, livez, **described(status_answers.Alive, ()))
     _add(app, "GET", "/metrics", metrics, **described_text(EXPOSITION))
@@ -118,4 +119,5 @@ async def _answer_framework(request: Request, error: Exception) -> Response:
 
 
 async def _answer_spool(request: Request, error: Exception) -> Response:
-    return await _answer(request, RouteError("spool_full", str(error)))
+    assert isinstance(error, SpoolError)
+    return await _answer(request, spool_error(error))

@@ -5,6 +5,7 @@ Here: the model's turn, recording, counting. Not here: HTTP (``serving.routes``)
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -25,6 +26,7 @@ from skin_platform.serving.predictions import Asking, Timing, answer_of, answere
 from skin_platform.serving.waiting import Answered
 from skin_platform.storage.spool_file import SpoolError
 
+logger = logging.getLogger("bentoml.skin_platform")
 # for decoding and the model's turn; with a body's 30 s it stays under BentoML's 60, which cuts off in words of its own
 ANSWER_SECONDS = 25.0
 DECODERS = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decoder")  # more would only add memory: 150 MB a large image
@@ -99,7 +101,13 @@ def record(desk: Desk, kind: str, row: dict[str, Any]) -> None:
     try:
         desk.recorder.add(kind, row)
     except SpoolError as error:
-        raise RouteError("spool_full", str(error)) from error
+        raise spool_error(error) from error
+
+
+def spool_error(error: SpoolError) -> RouteError:
+    """What a caller is told of the spool; where it lies is for the log alone."""
+    logger.warning("%s", error)
+    return RouteError("spool_full", CODES["spool_full"].meaning)
 
 
 def concluded(desk: Desk, current: Current, outcome: Outcome) -> None:

@@ -13,8 +13,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
 from skin_platform.core.ood import OutOfDistribution
-from skin_platform.serving.desk import Current, desk_of
-from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.desk import Current, Desk, desk_of
+from skin_platform.serving.errors import CODES, RouteError, json_answer
 from skin_platform.serving.exposition import exposition, state_of
 from skin_platform.storage.spool import Spool
 
@@ -26,10 +26,17 @@ async def health(request: Request) -> Response:
     desk = desk_of(request)
     current = desk.current
     waiting = await run_in_threadpool(_depth, desk.recorder) if desk.recorder else None
+    reason = current.fault or (None if await _can_record(desk) else CODES["spool_full"].meaning)
     return json_answer({
-        "status": "ok" if current.can_answer else "not ready", "reason": current.fault, "model_version": current.version,
+        "status": "ok" if current.can_answer and reason is None else "not ready", "reason": reason,
+        "model_version": current.version,
         "keys_are_asked": desk.keys is not None and not desk.keys.is_open,
         "predictions_to_store": waiting})
+
+
+async def _can_record(desk: Desk) -> bool:
+    spool = desk.recorder
+    return spool is None or not spool.fails or await run_in_threadpool(spool.takes_again)
 
 
 def _depth(spool: Spool) -> int:
@@ -42,10 +49,13 @@ async def livez(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """The golden images were answered as recorded, at the start and after the last swap."""
-    current = desk_of(request).current
+    """The golden images were answered as recorded, at the start and after the last swap, and answers can be recorded."""
+    desk = desk_of(request)
+    current = desk.current
     if not current.can_answer:
         raise RouteError(current.code, str(current.fault))
+    if not await _can_record(desk):
+        raise RouteError("spool_full", CODES["spool_full"].meaning)
     return json_answer({"status": "ready", "model_version": current.version})
 
 

@@ -27,7 +27,7 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """The golden images were answered as recorded."""
+    """The golden images were answered as recorded, and answers can be recorded."""
 
     status: Literal["ready"]
     model_version: str

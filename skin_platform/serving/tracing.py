@@ -5,6 +5,7 @@ links down to the objects, which need the object store (``skin trace``).
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from fastapi import Request
@@ -14,11 +15,13 @@ from pydantic import Field
 from skin_platform.serving.answers import Answer
 from skin_platform.serving.chain import bundle_of, chain
 from skin_platform.serving.desk import Desk, desk_of
-from skin_platform.serving.errors import RouteError, json_answer
+from skin_platform.serving.errors import CODES, RouteError, json_answer
 from skin_platform.serving.feedback import READERS
 from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import is_id
 from skin_platform.storage.online.reaching import OnlineStoreError
+
+logger = logging.getLogger("bentoml.skin_platform")
 
 
 class LineageLink(Answer):
@@ -58,7 +61,8 @@ def _traced(prediction_id: str, desk: Desk) -> dict[str, Any]:
     try:
         row = desk.recorder.find("prediction", prediction_id) or desk.store.prediction(prediction_id)
     except OnlineStoreError as error:
-        raise RouteError("store_down", str(error)) from None
+        logger.warning("%s", error)  # it names the database, which is for the log alone
+        raise RouteError("store_down", CODES["store_down"].meaning) from None
     if row is None:
         raise RouteError("unknown_prediction", f"no prediction {prediction_id} was recorded here")
     engine = desk.current.engine

@@ -6,6 +6,7 @@ file (``storage.jobs``).
 """
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from skin_platform.storage.spool_file import SpoolFile
+from skin_platform.storage.spool_file import SpoolError, SpoolFile
+from skin_platform.storage.spool_opening import PAGE_BYTES
 
+logger = logging.getLogger(__name__)
+TRY_SECONDS = 5.0  # after a row that could not be kept, and after each trial since
+TRIAL = "x" * 2 * PAGE_BYTES  # as large as a row may be: it needs pages of its own
 ID_OF = {"prediction": "prediction_id", "shadow": "prediction_id", "feedback": "feedback_id"}
 
 
@@ -32,10 +37,43 @@ class Spool:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.file = SpoolFile(path, max_bytes)
+        self._fails, self._tried_at = False, 0.0
 
     def add(self, kind: str, row: Mapping[str, Any]) -> None:
         """Keep a row of a kind ("prediction", "shadow", "feedback"). Raises ``SpoolFullError``; ``SpoolError`` (disk full)."""
-        self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, ?, ?, ?)", (kind, row[ID_OF[kind]], as_text(row)))
+        try:
+            self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, ?, ?, ?)",
+                             (kind, row[ID_OF[kind]], as_text(row)))
+        except SpoolError as error:
+            self._note(error)
+            raise
+        self._note(None)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the last row could not be kept."""
+        return self._fails
+
+    def takes_again(self) -> bool:
+        """Whether a row can be kept, also where none comes: after a failure it is tried, every ``TRY_SECONDS`` at most."""
+        if self._fails and time.monotonic() - self._tried_at >= TRY_SECONDS:
+            try:
+                with self.file.transaction():  # of which nobody sees anything
+                    [[number]] = self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, 'trial', 'trial', ?) "
+                                                  "RETURNING number", (TRIAL,))
+                    self.remove([number])
+                self._note(None)
+            except SpoolError as error:
+                self._note(error)
+        return not self._fails
+
+    def _note(self, error: SpoolError | None) -> None:
+        if error is not None:
+            self._tried_at = time.monotonic()
+        if self._fails != (error is not None):
+            self._fails = error is not None
+            logger.log(logging.ERROR if error else logging.INFO, "rows %s", f"cannot be kept: {error}" if error else
+                       "are kept again")
 
     def oldest(self, count: int) -> list[Spooled]:
         """The first ``count`` rows, in order of arrival."""

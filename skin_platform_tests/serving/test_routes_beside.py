@@ -14,6 +14,7 @@ from skin_platform.serving.answers import Job, Kept, Submitted
 from skin_platform.serving.desk import nobody
 from skin_platform.serving.intake import take
 from skin_platform.serving.status_answers import Alive, Health, ModelStatus, Ready
+from skin_platform.storage import spool
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool_file import SpoolFullError
 from skin_platform_tests.deployments import wait_for
@@ -185,17 +186,25 @@ def test_what_may_not_answer_says_why_and_lives_on(tmp_path):
         assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_nothing_is_answered_that_cannot_be_recorded(tmp_path):
+def test_nothing_is_answered_that_cannot_be_recorded(tmp_path, monkeypatch):
     away = "postgresql+psycopg://nobody@127.0.0.1:9/none"
     with in_process(tmp_path / "home", champion(), skin_spool_bytes=1_000_000, database_url=away) as running:
         running.desk.keys = None
         with suppress(SpoolFullError):
             for number in range(1000):
                 running.desk.recorder.add("feedback", {"feedback_id": str(number), "note": "x" * 1000})
-        answer = sent(running.http, picture(1))
-        refused(answer, 503, "spool_full")
-        assert int(answer.headers["retry-after"]) >= 1
-        refused(running.http.post("/predict/async", files={"image": picture(1)}), 503, "spool_full")
+        for answer in (sent(running.http, picture(1)), running.http.get("/readyz"),
+                       running.http.post("/predict/async", files={"image": picture(1)})):
+            assert str(tmp_path) not in refused(answer, 503, "spool_full")
+            assert int(answer.headers["retry-after"]) >= 1
+        health = Health.model_validate(running.http.get("/health").json())
+        assert (health.status, "recorded" in health.reason) == ("not ready", True)
+        monkeypatch.setattr(spool, "TRY_SECONDS", 0)
+        refused(running.http.get("/readyz"), 503, "spool_full")
+        running.desk.recorder.remove([item.number for item in running.desk.recorder.oldest(100)])
+        assert running.http.get("/readyz").status_code == 200
+        assert running.http.get("/health").json()["status"] == "ok"
+        assert all(item.kind == "feedback" for item in running.desk.recorder.oldest(1000))
 
 
 def test_too_many_at_once_are_asked_to_come_again(tmp_path):
