@@ -84,8 +84,8 @@ def _add_predictions(app: FastAPI) -> None:
     _add(app, "GET", "/predict/async/{job_id}", fetch, "predict", **described(
         answers.Job, ("unknown_job", "not_in_demo"), keyed=True, parameters=(JOB_ID_PARAMETER,)))
     _add(app, "POST", "/feedback", give_feedback, "feedback", **described(
-        answers.Kept, ("too_large", "invalid_request", "request_timeout", "unknown_prediction", "unknown_label", "spool_full",
-                       "not_in_demo"), keyed=True, body=json_body(Given, EXAMPLE)))
+        answers.Kept, (*BODY, "unknown_prediction", "unknown_label", "spool_full", "not_in_demo"), keyed=True,
+        body=json_body(Given, EXAMPLE)))
 
 
 def _add_status(app: FastAPI) -> None:

@@ -22,6 +22,7 @@ FORM_BYTES = 65_536  # what a form's headers, boundaries and small fields may ad
 JSON_BYTES = 65_536
 RAW = {"image/jpeg", "image/png", "application/octet-stream"}
 FORM = "multipart/form-data"
+JSON = "application/json"
 
 
 async def read_image(request: Request, max_bytes: int) -> bytes:
@@ -66,7 +67,13 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The JSON object that is the body. Raises ``RouteError``."""
+    """The JSON object that is the body. Raises ``RouteError``.
+
+    What does not call itself JSON is refused: a foreign web page may send such a body in its visitor's name, unasked.
+    """
+    kind = parse_options_header(request.headers.get("content-type", ""))[0].decode("latin-1").lower()
+    if kind != JSON:
+        raise RouteError("unsupported_media_type", f"Content-Type {kind or 'is missing: it'} must be {JSON}")
     body = await read_body(request, JSON_BYTES)
     try:
         found = json.loads(body)

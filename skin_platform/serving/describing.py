@@ -22,7 +22,8 @@ from skin_platform.serving.ids import ID_PATTERN
 from skin_platform.serving.requests import TOP_K, TOP_K_MAX
 
 SWAGGER = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"  # BentoML brings it; FastAPI's is a CDN's
-FROM_HERE = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+FROM_HERE = ("default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+             "frame-ancestors 'none'")
 ALWAYS = ("method_not_allowed", "internal")
 KEYED = ("unauthorized", "forbidden", "rate_limited", "keys_unknown")
 READY = ("not_ready", "no_champion")

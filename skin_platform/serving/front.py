@@ -26,6 +26,8 @@ SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PROBES = {"/livez", "/readyz", "/healthz", "/metrics"}  # asked every few seconds by machines; neither measured nor logged
 METHODS = {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
 BODIES_BYTES = 1_000_000_000  # of all bodies at once; one alone is taken whatever its limit
+ASSETS = "/docs/assets/"  # what may be kept: it is nobody's
+SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))  # of answers that do not say otherwise
 GONE = 499  # who asked has hung up; nothing is sent, the log says so
 
 
@@ -82,11 +84,14 @@ class Front:
             return
         asked = scope["asked"] = Asked(_request_id(scope), self._held)
         header = (b"x-request-id", asked.request_id.encode())
+        safe = () if scope["path"].startswith(ASSETS) else SAFE
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 asked.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
+                told = message.get("headers", ())
+                names = {name for name, _ in told}
+                message["headers"] = [*told, header, *(pair for pair in safe if pair[0] not in names)]
             await send(message)
 
         try:

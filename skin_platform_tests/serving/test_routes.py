@@ -162,7 +162,7 @@ def streamed(service, path: str, body, kind: str = "image/png", **headers: str) 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/async", "/feedback"])
 def test_a_body_over_the_limit_is_refused_before_it_was_read(service, path):
-    kind = {"/predict/batch": "multipart/form-data; boundary=b"}.get(path, "image/jpeg")
+    kind = {"/predict/batch": "multipart/form-data; boundary=b", "/feedback": "application/json"}.get(path, "image/jpeg")
     begun = [b'--b\r\nContent-Disposition: form-data; name="images"\r\n\r\n'] if path == "/predict/batch" else []
     status, taken = streamed(service, path, itertools.chain(begun, itertools.repeat(b"x" * 10_000)), kind)
     assert status == 413

@@ -22,6 +22,8 @@ from skin_platform_tests.serving.in_process import champion, in_process
 from skin_platform_tests.serving.test_routes import refused, sent
 from skin_platform_tests.serving.tiny_bundles import LABELS, picture, spoilt, tiny_bundle
 
+JSON = {"content-type": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
@@ -65,7 +67,15 @@ def test_feedback_is_on_a_prediction_and_with_a_label_that_there_are(http, predi
     (b'{"a": 1e999}', "prediction_id"),
 ], ids=range(7))
 def test_feedback_that_is_not_as_described_is_refused_by_name(http, body, word):
-    assert word in refused(http.post("/feedback", content=body), 422, "invalid_request")
+    assert word in refused(http.post("/feedback", content=body, headers=JSON), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"])
+def test_feedback_that_a_foreign_page_could_send_is_refused(http, prediction_id, kind):
+    answer = http.post("/feedback", content=json.dumps(said(prediction_id)), headers={"content-type": kind} if kind else {})
+    assert "application/json" in refused(answer, 415, "unsupported_media_type")
+    as_json = {"content-type": "Application/JSON; charset=utf-8"}
+    assert http.post("/feedback", content=json.dumps(said(prediction_id)), headers=as_json).status_code == 200
 
 
 @pytest.mark.parametrize("wrong", [
@@ -74,7 +84,7 @@ def test_feedback_that_is_not_as_described_is_refused_by_name(http, body, word):
 ], ids=str)
 def test_a_field_of_feedback_that_is_not_as_described_is_named(http, prediction_id, wrong):
     body = json.dumps(said(prediction_id) | wrong)
-    message = refused(http.post("/feedback", content=body), 422, "invalid_request")
+    message = refused(http.post("/feedback", content=body, headers=JSON), 422, "invalid_request")
     assert next(iter(wrong)) in message
     assert "Meier" not in message
 
@@ -168,8 +178,18 @@ def test_the_description_loads_nothing_from_elsewhere(http):
     page = http.get("/docs")
     assert "://" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
-    assert http.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    script = http.get("/docs/assets/swagger-ui-bundle.js")
+    assert script.status_code == 200
+    assert "cache-control" not in script.headers
     assert http.get("/docs/assets/swagger-ui.css").status_code == 200
+
+
+def test_no_answer_is_kept_on_its_way_or_taken_for_something_else(http):
+    for answer in (sent(http, picture(1)), sent(http, b"text"), http.get("/nowhere"), http.get("/metrics"), http.get("/docs")):
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert http.get("/").headers.get_list("cache-control") == ["no-cache"]
 
 
 def test_what_may_not_answer_says_why_and_lives_on(tmp_path):
