@@ -36,15 +36,17 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self._data, self._log, self._port = folder / "data", folder / "log", free_port()
+        self._bin = _within_reach(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = self._url("postgres")
-        command = [BIN / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "-E", "utf8", "--no-locale", "--no-sync"]
+        command = [self._bin / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "-E", "utf8", "--no-locale",
+                   "--no-sync"]
         done = subprocess.run(command, user=USER, cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
         """Until it answers."""
-        command = [BIN / "postgres", "-D", self._data, "-p", str(self._port), *(f"--{item}" for item in SETTINGS)]
+        command = [self._bin / "postgres", "-D", self._data, "-p", str(self._port), *(f"--{item}" for item in SETTINGS)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, user=USER, cwd="/", stdout=log, stderr=log, start_new_session=True,
                                              preexec_fn=_die_with_the_tests)
@@ -84,13 +86,26 @@ def running_postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # where `nobody` may enter, as pytest's own folder is not
     if USER:
         shutil.chown(folder, USER)
-    server = Postgres(folder)
     try:
-        server.start()
-        yield server
+        server = Postgres(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(signal.SIGQUIT)  # without writing down what is deleted anyway
     finally:
-        server.stop(signal.SIGQUIT)  # without writing down what is deleted anyway
         shutil.rmtree(folder)
+
+
+def _within_reach(folder: Path) -> Path:
+    """The binaries, where the server's user may run them: a copy (70 MB), as a checkout of root's may be closed to others."""
+    if USER is None:
+        return Path(BIN)
+    packages = BIN.parents[2]
+    for name in (BIN.parts[-3], f"{BIN.parts[-3]}.libs"):  # programs, and the libraries that they look for beside
+        if (packages / name).is_dir():
+            shutil.copytree(packages / name, folder / "installed" / name, symlinks=True)
+    return folder / "installed" / BIN.relative_to(packages)
 
 
 def _die_with_the_tests() -> None:
