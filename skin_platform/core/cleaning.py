@@ -8,8 +8,8 @@ Not here: what may be left out (``core.jpeg_segments``, ``core.png_chunks``), dr
 from dataclasses import dataclass
 
 from skin_platform.core.formats import Format, format_of
-from skin_platform.core.jpeg_segments import MalformedError, refuse_many_scans, strip_jpeg
-from skin_platform.core.png_chunks import strip_png
+from skin_platform.core.jpeg_segments import MalformedError, refuse_many_scans, refuse_many_segments, strip_jpeg
+from skin_platform.core.png_chunks import refuse_many_chunks, strip_png
 from skin_platform.core.redrawing import redrawn
 
 
@@ -34,7 +34,8 @@ class Stripped:
 def stripped(data: bytes) -> Stripped | None:
     """``data`` without metadata, by its bytes alone (nothing is decoded); None where it is neither JPEG nor PNG.
 
-    Raises ``ValueError`` on a JPEG of more than 100 scans, a bomb in time.
+    Raises ``ValueError`` on bombs in time, however broken: more scans, segments, bytes between segments or chunks than any
+    real file has (``MAX_SCANS``, ``MAX_SEGMENTS``, ``MAX_PADDING``, ``MAX_CHUNKS``).
     """
     image_format = format_of(data)
     if image_format is None:
@@ -43,7 +44,10 @@ def stripped(data: bytes) -> Stripped | None:
         bare, orientation = (strip_jpeg if image_format == "JPEG" else strip_png)(data)
     except MalformedError:
         if image_format == "JPEG":
+            refuse_many_segments(data)
             refuse_many_scans(data.count(b"\xff\xda"))
+        else:
+            refuse_many_chunks(data)
         return Stripped(data, image_format, None)
     return Stripped(bare, image_format, orientation)
 

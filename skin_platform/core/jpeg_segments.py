@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 
 from skin_platform.core.orientation import orientation_in
 
+MAX_SEGMENTS = 5_000  # 50 MB of profiles and extended XMP are under 800 segments of 65 kB; each costs a decoder time and memory
+MAX_PADDING = 100_000  # bytes that belong to no segment; one whose length is wrong leaves at most 65,535 of them
 MAX_SCANS = 100  # progressive cameras write about ten; as many as a person may ask for by hand stay far under 100
 SOI, EOI, SOS, COM, DNL, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xFE, 0xDC, 0xE0, 0xE1, 0xEE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
+BARE = frozenset({0xC8, *range(0xD0, EOI + 1), *range(0xF0, COM)})  # Pillow reads no length behind these
 METADATA = frozenset({*range(0xE0, 0xF0), COM, DNL})
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # neither a stuffed 0xFF nor a restart marker nor a fill byte
+MANY_SEGMENTS = f"more than {MAX_SEGMENTS} segments, no real picture has as many"
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_FILL = re.compile(rb"\xff+")
 
 
 class MalformedError(ValueError):
@@ -31,21 +37,25 @@ class _Kept:
     orientation: int = 1
     scans: int = 0
     through_last_scan: int = 0
+    padding: int = 0
     seen: set[int] = field(default_factory=set)
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, int]:
     """``data`` without metadata, and the orientation (1 to 8) that its EXIF stated.
 
-    Raises ``MalformedError``, and ``ValueError`` over ``MAX_SCANS``. Left out: all APPn segments but JFIF's header (without
-    its thumbnail) and Adobe's colour transform (12 bytes), comments, and whatever stands behind EOI. The
-    entropy-coded data are copied. A file with nothing to leave out comes back as it is.
+    Raises ``MalformedError``, and ``ValueError`` over ``MAX_SCANS``, ``MAX_SEGMENTS`` or ``MAX_PADDING``.
+    Left out: all APPn segments but JFIF's header (without its thumbnail) and Adobe's colour transform (12 bytes), comments,
+    and whatever stands behind EOI. The entropy-coded data are copied. A file with nothing to leave out comes back as it is.
     """
     if not data.startswith(b"\xff\xd8"):
         raise MalformedError("no SOI marker")
     kept, at = _Kept(), 2
-    while True:
+    for _ in range(MAX_SEGMENTS):
         marker, body, end = _segment(data, at)
+        if body > at + 4:
+            kept.padding += body - 4 - at
+            _refuse_much_padding(kept.padding)
         if marker == EOI:
             break
         if marker == SOS:
@@ -60,6 +70,8 @@ def strip_jpeg(data: bytes) -> tuple[bytes, int]:
         else:
             raise MalformedError(f"marker 0xFF{marker:02X} where a segment should begin")
         at = end
+    else:
+        raise ValueError(MANY_SEGMENTS)
     if not kept.scans:
         raise MalformedError("no scan")
     refuse_many_scans(kept.scans)
@@ -73,10 +85,34 @@ def refuse_many_scans(scans: int) -> None:
         raise ValueError(f"{scans} scans (at most {MAX_SCANS} are decoded)")
 
 
+def refuse_many_segments(data: bytes) -> None:
+    """Raise ``ValueError`` where a JPEG of broken structure has more than ``MAX_SEGMENTS`` or ``MAX_PADDING`` before its scan.
+
+    Walks as Pillow does, which skips what is no marker byte by byte and keeps all segments that it meets.
+    """
+    at, padding = 2, 0
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(data, at, at + MAX_PADDING + 2)
+        marker_at = found.start() if found else min(len(data), at + MAX_PADDING + 1)
+        padding += marker_at - at
+        _refuse_much_padding(padding)
+        if found is None or data[marker_at + 1] == SOS or data[marker_at + 1] < 0xC0:  # below are no markers to Pillow
+            return
+        at = marker_at + 2
+        if data[at - 1] not in BARE:
+            at += max(2, int.from_bytes(data[at:at + 2], "big"))
+    raise ValueError(MANY_SEGMENTS)
+
+
+def _refuse_much_padding(padding: int) -> None:
+    if padding > MAX_PADDING:
+        raise ValueError(f"more than {MAX_PADDING} bytes between the segments, no real picture has as many")
+
+
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:
     """The marker at ``at``, where its content begins and where it ends; fill bytes (B.1.1.2) may precede the marker."""
-    while data[at:at + 2] == b"\xff\xff":
-        at += 1
+    if data[at:at + 2] == b"\xff\xff" and (fill := _FILL.match(data, at, at + MAX_PADDING + 2)):
+        at = fill.end() - 1
     if len(data) < at + 2 or data[at] != 0xFF:
         raise MalformedError("bytes between two segments")
     marker, end = data[at + 1], at + 2

@@ -4,6 +4,7 @@ Here: walking the chunks of the PNG specification (third edition, 2025) and leav
 Not here: decoding (Pillow), what is done where the structure is broken (``core.cleaning``).
 """
 
+import re
 import zlib
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 COLOUR_SIZES = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4)}  # numbers only; else they are left out
 TRNS_SIZES = {0: (2,), 2: (6,), 3: tuple(range(1, 257))}  # by colour type
 PALETTE = 3
+MAX_CHUNKS = 25_000  # encoders write IDATs of 8 kB and more: 200 MB; each chunk costs a decoder time and memory
+MANY_CHUNKS = f"more than {MAX_CHUNKS} chunks, no real picture has as many"
+_NAME = re.compile(rb"\w{4}")  # what Pillow takes for a chunk's name; it stops at others
 
 
 @dataclass
@@ -28,14 +32,16 @@ class _Kept:
 
 
 def strip_png(data: bytes) -> tuple[bytes, int]:
-    """``data`` without metadata, and the orientation (1 to 8) that its EXIF stated; raises ``MalformedError``.
+    """``data`` without metadata, and the orientation (1 to 8) that its EXIF stated.
+
+    Raises ``MalformedError``, and ``ValueError`` over ``MAX_CHUNKS``.
 
     Kept: IHDR, PLTE of palette pictures, tRNS, IDAT, IEND and the colour chunks that hold numbers only (gAMA, cHRM, sRGB,
     sBIT). Left out: texts, EXIF, ICC profile, time, all other ancillary chunks, and the further frames of an animated
     PNG, whose first picture counts; whatever stands behind IEND. A file with nothing to leave out comes back as it is.
     """
     kept, at = _Kept(), len(PNG_MAGIC)
-    while True:
+    for _ in range(MAX_CHUNKS):
         length = int.from_bytes(data[at:at + 4], "big")
         kind, end = data[at + 4:at + 8], at + 12 + length
         if end > len(data) or not kind.isalpha():
@@ -47,12 +53,24 @@ def strip_png(data: bytes) -> tuple[bytes, int]:
         elif kind == b"eXIf":
             kept.orientation = orientation_in(data[at + 8:end - 4])
         at = end
+    else:
+        raise ValueError(MANY_CHUNKS)
     if b"IDAT" not in kept.seen:
         raise MalformedError("no IDAT chunk")
     if kept.colour_type == PALETTE and b"PLTE" not in kept.seen:
         raise MalformedError("no PLTE chunk")
     bare = b"".join([*kept.pieces, END])
     return (data if bare == data else bare), kept.orientation
+
+
+def refuse_many_chunks(data: bytes) -> None:
+    """Raise ``ValueError`` where a PNG of broken structure has more than ``MAX_CHUNKS``, as far as Pillow would walk."""
+    at = len(PNG_MAGIC)
+    for _ in range(MAX_CHUNKS):
+        if not _NAME.match(data, at + 4):
+            return
+        at += 12 + int.from_bytes(data[at:at + 4], "big")
+    raise ValueError(MANY_CHUNKS)
 
 
 def colour_chunks(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from skin_platform.core.cleaning import cleaned
+from skin_platform.core.cleaning import cleaned, stripped
 from skin_platform.core.fingerprints import fingerprint
 from skin_platform.core.images import ImageFacts, Limits, Refusal, judge_image
 from skin_platform.core.preprocessing import Preprocessing
 from skin_platform_tests.core.likeness import alike
-from skin_platform_tests.core.pictures import chunk, encoded, jpeg, orientation, picture, png, png_that_claims
+from skin_platform_tests.core.pictures import chunk, encoded, jpeg, orientation, picture, png, png_that_claims, segment
 
 LIMITS = Limits()
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of broken EXIF
@@ -224,6 +224,48 @@ def test_a_bomb_of_scans_is_refused_before_it_is_decoded():
     refusal = _refusal(data[:-2] + data[last:-2] * 1000 + data[-2:], ".jpg")
     assert refusal.kind == "corrupt"
     assert "scans" in refusal.reason
+
+
+TWO_TRANSFORMS = 2 * segment(0xEE, b"Adobe\x00\x64\x00\x00\x00\x00\x00")  # no file has: its structure is broken
+COMMENT, CHUNK = segment(0xFE, b""), chunk(b"zzZz", b"")
+
+
+def _flooded(flood: bytes, broken: bool, extension: str) -> bytes:
+    data = jpeg(1) if extension == ".jpg" else png(1)
+    if extension == ".jpg":
+        return data[:2] + TWO_TRANSFORMS * broken + flood + data[2:]
+    return data[:33] + flood + (data[33:-12] if broken else data[33:])
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
+@pytest.mark.parametrize(("flood", "reason"), [
+    (COMMENT, "segments"), (segment(0xE5, b""), "segments"), (segment(0xDD, b"\x00\x00"), "segments"),
+    (b"\xff", "bytes between"), (CHUNK, "chunks"), (chunk(b"IDAT", b""), "chunks"),
+], ids=["comments", "application data", "tables", "fill bytes", "unknown chunks", "empty IDATs"])
+def test_a_flood_of_tiny_parts_is_refused_before_it_is_decoded(flood, reason, broken):
+    extension = ".png" if reason == "chunks" else ".jpg"
+    data = _flooded(flood * 200_000, broken, extension)
+    with pytest.raises(ValueError, match=reason):
+        stripped(data)
+    refusal = _refusal(data, extension)
+    assert refusal.kind == "corrupt"
+    assert reason in refusal.reason
+
+
+@pytest.mark.parametrize("flood", [b"\x00", b"\xff\x00", b"\xff\xd0", b"\xff\xe5\x00\x00"],
+                         ids=["zeros", "stuffed bytes", "restart markers", "segments without a length"])
+def test_what_only_a_tolerant_decoder_would_walk_through_is_no_way_round(flood):
+    refusal = _refusal(_flooded(flood * 200_000, True, ".jpg"), ".jpg")
+    assert "no real picture" in refusal.reason
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
+@pytest.mark.parametrize(("parts", "extension"), [
+    (COMMENT * 4_900, ".jpg"), (b"\xff" * 90_000, ".jpg"), (CHUNK * 24_900, ".png"),
+], ids=["segments", "fill bytes", "chunks"])
+def test_many_parts_are_no_flood_yet(parts, extension, broken):
+    facts = _facts(_flooded(parts, broken, extension), extension)
+    assert (facts.width_px, facts.height_px) == (48, 32)
 
 
 def test_bombs_in_the_texts_of_a_png_are_never_unpacked():
