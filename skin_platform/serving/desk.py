@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from skin_platform.storage.online.store import OnlineStore
     from skin_platform.storage.spool import Spool
 
-NO_CHAMPION = ("nothing has been promoted yet: train a model where there is none (`skin demo`, or the job train_now), and "
-               "promote it with `skin models promote`")
+NO_CHAMPION = ("nothing has been promoted yet: `skin models list` shows which models there are and what stands against them "
+               "(where there is none, train one: `skin demo`, or the job train_now); promote one with `skin models promote`")
 
 
 class Users:

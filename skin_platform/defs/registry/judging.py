@@ -99,8 +99,9 @@ def faults_of(judgement: Judgement, version: str, champion: Move | None, stores:
         faults.append("the gates of dataset.yaml are others now")
     now = {"version": champion.version, "number": champion.number} if champion else None
     if record.get("champion") != now:
-        before = record["champion"]["version"] if record.get("champion") else "none"
-        faults.append(f"it was held against the champion {before}, which is {now['version'] if now else 'none'} now")
+        before, after = (found["version"] if found else "none" for found in (record.get("champion"), now))
+        faults.append(f"it was held against the champion {before}, and the champion has moved since, "
+                      f"{'and back' if before == after else f'to {after}'}")
     if [verdict.get("gate") for verdict in record.get("verdicts", [])] != list(GATES):
         faults.append(f"it does not hold a verdict of each gate ({', '.join(GATES)})")
     return faults

@@ -63,7 +63,7 @@ def test_a_verdict_that_says_nothing_any_more_is_stale_and_the_champions_own_is_
     assert [found[version]["verdict"] for version in (first, second, third)] == [
         "promoted on it", "stale", "refused: malignant recall, subgroups"]
     assert [bool(found[version]["faults"]) for version in (first, second, third)] == [False, True, False]
-    assert f"the champion none, which is {first} now" in found[second]["faults"][0]
+    assert f"against the champion none, and the champion has moved since, to {first}" in found[second]["faults"][0]
 
 
 def test_what_is_damaged_hides_nothing_else(stores):
