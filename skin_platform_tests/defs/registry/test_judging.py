@@ -79,7 +79,7 @@ def test_a_verdict_says_nothing_of_other_gates_another_champion_or_another_datas
     stores = rewrite(stores, ("floor: 0.6", "floor: 0.5"))
     second = answered(stores, 2, lambda chance: chance < 0.9)
     crown(stores, first)
-    assert any("which is" in reason and first in reason for reason in against(second, stores))
+    assert any("has moved since" in reason and first in reason for reason in against(second, stores))
     judgement = judge_version(second, stores, "a test")
     assert against(second, stores) == []
     for name, what in (("dataset_digest", "another dataset"), ("checkpoint_sha256", "another checkpoint"),
