@@ -34,8 +34,9 @@ serve: setup  ## serve the champion at http://127.0.0.1:8000; SKIN_ENV=demo make
 mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
 	@$(BIN)/skin mlflow
 
-test: setup  ## run all tests, in a process for each core
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: setup  ## run all tests, in a process for each core and one more, as tests wait for processes and disks
+	@$(BIN)/python -m pytest --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 \
+	  --dist loadfile --no-loadscope-reorder
 
 check: setup  ## ruff, mypy, import contracts, Dagster's own validation
 	@$(BIN)/ruff check .
