@@ -40,11 +40,6 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._thread.start()
 
-    @property
-    def lag_s(self) -> float:
-        """Seconds that the oldest row has waited."""
-        return self._spool.oldest_age()
-
     def close(self, timeout: float = 10.0) -> bool:
         """Move what waits, as far as that is possible within ``timeout`` seconds; whether nothing waits any more.
 
