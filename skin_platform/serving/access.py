@@ -1,45 +1,23 @@
 """Access: which key asks, what it may, and how often.
 
-Here: the key of a request held against the scope of a route, and the rate of each key. Not here: the keys (``storage.keys``).
+Here: the key of a request held against the scope of a route, and against its rate. Not here: the keys (``storage.keys``), how
+often each has asked (``serving.rates``).
 """
 
 import math
-import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, NoReturn
 
 from fastapi import Request
 from fastapi.responses import Response
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import CODES, RouteError
 from skin_platform.serving.front import asked_of
+from skin_platform.serving.rates import Rates
 
 Scope = Literal["predict", "feedback", "operate"]
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Rates:
-    """How often each key has asked within the last minute (a sliding window; in this process)."""
-
-    def __init__(self) -> None:
-        self._windows = SlidingWindowCounterRateLimiter(MemoryStorage())
-
-    def take(self, name: str, per_minute: int, cost: int = 1) -> None:
-        """Note ``cost`` images asked for by the key ``name``; raises ``RouteError`` where that is over its rate."""
-        item = RateLimitItemPerMinute(per_minute)
-        if self._windows.hit(item, name, cost=cost):
-            return
-        seconds = max(1, math.ceil(self._windows.get_window_stats(item, name).reset_time - time.time()))
-        raise RouteError("rate_limited", f"the key {name!r} may ask for {per_minute} images a minute: ask again in {seconds} s",
-                         {"Retry-After": str(seconds)})
-
-    def give_back(self, name: str, per_minute: int) -> None:
-        """Forget one image of the key ``name`` that was noted and is not answered."""
-        self._windows.hit(RateLimitItemPerMinute(per_minute), name, cost=-1)
 
 
 def admit(request: Request, scope: Scope) -> None:
@@ -69,7 +47,15 @@ def spend(request: Request, desk: Desk, cost: int) -> None:
     rate = desk.keys.rate_of(key.name)
     if rate:
         rates: Rates = request.app.state.rates
-        rates.take(key.name, rate, cost)
+        seconds = rates.take(key.name, rate, cost)
+        if seconds:
+            _refuse(key.name, rate, seconds)
+
+
+def _refuse(name: str, rate: int, seconds: float) -> NoReturn:
+    whole = max(1, math.ceil(seconds))
+    raise RouteError("rate_limited", f"the key {name!r} may ask for {rate} images a minute: ask again in {whole} s",
+                     {"Retry-After": str(whole)})
 
 
 def spend_batch(request: Request, desk: Desk, images: int) -> None:
@@ -81,7 +67,7 @@ def spend_batch(request: Request, desk: Desk, images: int) -> None:
     rate = desk.keys.rate_of(key.name) if key is not None and desk.keys is not None else 0
     if key is not None and 0 < rate < images:
         rates: Rates = request.app.state.rates
-        rates.give_back(key.name, rate)
+        rates.take(key.name, rate, -1)
         raise RouteError("too_many_images", f"{images} images, and the key {key.name!r} may ask for {rate} a minute: send at "
                                             f"most {rate} at once")
     spend(request, desk, images - 1)

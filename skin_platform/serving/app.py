@@ -14,7 +14,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from skin_platform.serving import answers, status_answers
-from skin_platform.serving.access import Rates, Scope, guarded
+from skin_platform.serving.access import Scope, guarded
 from skin_platform.serving.describing import (
     BODY,
     IMAGE,
@@ -35,6 +35,7 @@ from skin_platform.serving.front import Front, asked_of
 from skin_platform.serving.page import add_page
 from skin_platform.serving.predicting import spool_error
 from skin_platform.serving.predictions import NOTICE
+from skin_platform.serving.rates import Rates
 from skin_platform.serving.routes import predict, predict_batch
 from skin_platform.serving.status import EXPOSITION, health, livez, metrics, model_status, readyz
 from skin_platform.serving.submitting import fetch, submit

@@ -24,7 +24,7 @@ SERVING_CODE = ("__init__.py", "settings.py", "environments.py", "dataset_config
                 "gates_config.py", "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py",
                 "storage/spool_file.py", "storage/spool_opening.py", "storage/jobs.py", "storage/workers.py",
                 "storage/draining.py", "storage/keys.py", "storage/key_mirror.py", "storage/private_files.py")
-REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "limits", "numpy", "onnxruntime", "pillow",
+REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "numpy", "onnxruntime", "pillow",
                 "packaging", "prometheus-client", "psycopg[binary]", "pydantic", "pydantic-settings", "python-dotenv",
                 "python-multipart", "pyyaml", "sqlalchemy", "starlette", "structlog", "uvicorn", "uvloop")
 BUILD_SECONDS = 300  # takes about five; a loaded machine may take ten times that
