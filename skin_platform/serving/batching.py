@@ -4,14 +4,13 @@ Here: natural batching: whichever lane of the engine is free takes what waits, s
 computes it, so that a lone request is never held back, and has the whole machine, while a crowd fills the lanes. A lane does an
 image's whole work: threads for decoding beside them would take turns with them on the same cores, and each hand-over from
 thread to thread costs a busy machine milliseconds. Not here: decoding (``serving.intake``), computing (``serving.engine``),
-how an answer gets back to who asked (``serving.waiting``).
+whose turn it is (``serving.turns``), how an answer gets back to who asked (``serving.waiting``).
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from skin_platform.core.images import Limits, Refusal
 from skin_platform.serving.engine import Engine, Scored
 from skin_platform.serving.intake import Taken, take
-from skin_platform.serving.waiting import Answered, Waiting, hand_over
+from skin_platform.serving.turns import Turns
+from skin_platform.serving.waiting import Answered, Settled, Waiting, hand_over
 
 logger = logging.getLogger("bentoml.skin_platform")
 
@@ -38,11 +38,9 @@ class Batcher:
 
     def __init__(self, engine: Engine, max_batch: int = 0, max_waiting: int = 256,
                  on_batch: Callable[[int, float], None] | None = None) -> None:
-        self._engine, self._max_batch, self._max_waiting = engine, max_batch or engine.batch, max_waiting
-        self._on_batch = on_batch
-        self._queue: deque[Waiting] = deque()
-        self._changed = threading.Condition()
-        self._running, self._unanswered, self._is_closed = 0, 0, False
+        self._engine, self._max_batch, self._on_batch = engine, max_batch or engine.batch, on_batch
+        self._turns, self._changed = Turns(max_waiting), threading.Condition()
+        self._running, self._is_closed = 0, False
         self._lanes = [threading.Thread(target=self._work, name=f"inference-{lane}", daemon=True)
                        for lane in range(engine.lanes)]
         for thread in self._lanes:
@@ -51,22 +49,21 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Images that were handed in and are not answered yet."""
-        return self._unanswered
+        return self._turns.taken
 
-    async def answer(self, images: Sequence[bytes], limits: Limits) -> list[Answered]:
-        """What becomes of encoded images, in order; all are let in or none.
+    async def answer(self, images: Sequence[bytes], limits: Limits, owner: str | None = None) -> list[Answered]:
+        """What becomes of encoded images that the key ``owner`` asks about, in order; all are let in or none.
 
         Raises ``Overloaded``, and what the engine raises.
         """
         loop = asyncio.get_running_loop()
-        waiting = [Waiting(data, limits, loop) for data in images]
+        waiting = [Waiting(data, limits, loop, owner) for data in images]
         with self._changed:
             if self._is_closed:
                 raise Overloaded("the model that would have answered is being replaced")
-            if self._unanswered + len(waiting) > self._max_waiting:
-                raise Overloaded(f"{self._unanswered} images wait already, and {self._max_waiting} may")
-            self._unanswered += len(waiting)
-            self._queue.extend(waiting)
+            if (why := self._turns.refusal(owner, len(waiting))) is not None:
+                raise Overloaded(why)
+            self._turns.put(owner, waiting)
             self._changed.notify(len(waiting))
         return await asyncio.gather(*(item.answer for item in waiting))
 
@@ -81,48 +78,52 @@ class Batcher:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._queue:
+                while not self._turns.waiting:
                     if self._is_closed:
                         return
                     self._changed.wait()
                 batch = self._share()
                 self._running += 1
             try:
-                answers: list[Answered] | Exception = self._answers(batch)
+                settled = self._answers(batch)
             except Exception as error:  # whatever a runtime raises belongs to those who asked; the lane must go on
                 logger.exception("a pass of %d images failed", len(batch))
-                answers = error
+                settled = [(item, error) for item in batch]
             with self._changed:
                 self._running -= 1
-                self._unanswered -= len(batch)
-            hand_over(batch, answers)
+                self._turns.leave(batch)
+            hand_over(settled)
 
     def _share(self) -> list[Waiting]:
         """What this lane takes: the queue divided among the free lanes, at most a pass; not what nobody waits for any more."""
-        free, before = len(self._lanes) - self._running, len(self._queue)
+        free, before = len(self._lanes) - self._running, self._turns.waiting
         batch: list[Waiting] = []
-        while self._queue and len(batch) < min(self._max_batch, -(-before // free)):
-            item = self._queue.popleft()
-            if item.answer.done():
-                self._unanswered -= 1
+        while self._turns.waiting and len(batch) < min(self._max_batch, -(-before // free)):
+            item = self._turns.next()
+            if item.is_given_up:
+                self._turns.leave([item])
             else:
                 batch.append(item)
         return batch
 
-    def _answers(self, batch: list[Waiting]) -> list[Answered]:
-        taken, seconds = [], []
+    def _answers(self, batch: list[Waiting]) -> list[Settled]:
+        """The answers of those who still wait when their image's turn to be decoded has come."""
+        answered, taken, seconds = [], [], []
         for item in batch:
+            if item.is_given_up:  # a pass of large images takes seconds
+                continue
             started = time.perf_counter()
             taken.append(take(item.data, item.limits, self._engine.bundle.preprocessing))
             seconds.append(time.perf_counter() - started)
-        pixels = [item.pixels for item in taken if isinstance(item, Taken)]
+            answered.append(item)
+        pixels = [found.pixels for found in taken if isinstance(found, Taken)]
         scores = iter(self._score(np.stack(pixels)) if pixels else [])
-        return [Answered(item if isinstance(item, Refusal) else (item, next(scores)), spent)
-                for item, spent in zip(taken, seconds, strict=True)]
+        return [(item, Answered(found if isinstance(found, Refusal) else (found, next(scores)), spent))
+                for item, found, spent in zip(answered, taken, seconds, strict=True)]
 
     def _score(self, pixels: NDArray[np.uint8]) -> list[Scored]:
         with self._changed:
-            is_alone = self._running == 1 and not self._queue
+            is_alone = self._running == 1 and not self._turns.waiting
         started = time.perf_counter()
         found = self._engine.score(pixels, is_alone=is_alone)
         if self._on_batch is not None:

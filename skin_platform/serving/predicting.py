@@ -57,7 +57,7 @@ async def predicted_each(
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            answered = await batcher.answer(images, desk.limits)
+            answered = await batcher.answer(images, desk.limits, asking.key_name)
     except Overloaded as error:
         raise RouteError("overloaded", str(error)) from None
     except TimeoutError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skin_platform.core.images import Limits, Refusal
@@ -20,11 +21,16 @@ class Answered:
 
 
 class Waiting:
-    """An image that waits, and the future of its answer."""
+    """An image that waits, the key that asked (None: without one), and the future of its answer."""
 
-    def __init__(self, data: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self.data, self.limits, self.loop = data, limits, loop
+    def __init__(self, data: bytes, limits: Limits, loop: asyncio.AbstractEventLoop, owner: str | None = None) -> None:
+        self.data, self.limits, self.loop, self.owner = data, limits, loop, owner
         self.answer: asyncio.Future[Answered] = loop.create_future()
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for it any more: who asked has hung up, or has waited long enough."""
+        return self.answer.done()
 
     def settle(self, answer: Answered | Exception) -> None:
         """Answer, in the loop's thread, unless whoever asked has gone."""
@@ -36,18 +42,21 @@ class Waiting:
             self.answer.set_result(answer)
 
 
-def hand_over(batch: list[Waiting], answers: list[Answered] | Exception) -> None:
+Settled = tuple[Waiting, Answered | Exception]
+
+
+def hand_over(settled: Sequence[Settled]) -> None:
     """Give each answer to the loop that waits for it; one wake-up for all that wait in the same loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Answered | Exception]]] = {}
-    for at, item in enumerate(batch):
-        by_loop.setdefault(item.loop, []).append((item, answers if isinstance(answers, Exception) else answers[at]))
-    for loop, settled in by_loop.items():
+    by_loop: dict[asyncio.AbstractEventLoop, list[Settled]] = {}
+    for item, answer in settled:
+        by_loop.setdefault(item.loop, []).append((item, answer))
+    for loop, own in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, settled)
+            loop.call_soon_threadsafe(_settle, own)
         except RuntimeError:  # the loop was closed: nobody waits there any more
-            logger.info("%d answers came after their loop had ended", len(settled))
+            logger.info("%d answers came after their loop had ended", len(own))
 
 
-def _settle(settled: list[tuple[Waiting, Answered | Exception]]) -> None:
+def _settle(settled: list[Settled]) -> None:
     for item, answer in settled:
         item.settle(answer)

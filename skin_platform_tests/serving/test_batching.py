@@ -7,8 +7,10 @@ import threading
 import pytest
 
 from skin_platform.core.images import Limits, Refusal
+from skin_platform.serving import batching
 from skin_platform.serving.batching import Batcher, Overloaded
 from skin_platform.serving.engine import Engine, Scored
+from skin_platform.serving.intake import take
 from skin_platform.serving.waiting import Answered
 from skin_platform_tests.serving.tiny_bundles import picture, tiny_bundle
 
@@ -184,3 +186,63 @@ def test_two_event_loops_may_ask_at_once(engine):
         thread.join()
     batcher.close()
     assert len(found) == 60
+
+
+def test_who_hangs_up_while_his_pass_decodes_costs_it_no_further_image(monkeypatch):
+    decoded = []
+
+    def take_and_leave(data, *arguments):
+        """As ``take``; while the second image of all is decoded, those who asked for the others hang up."""
+        decoded.append(data)
+        if len(decoded) == 2:
+            asyncio.run_coroutine_threadsafe(leave(), loop[0]).result(30)
+        return take(data, *arguments)
+
+    async def leave() -> None:
+        for task in others[1:]:
+            task.cancel()
+        await asyncio.sleep(0)
+
+    async def play() -> None:
+        loop.append(asyncio.get_running_loop())
+        first = asyncio.create_task(one(batcher, PICTURES[0]))
+        await until(engine.began)
+        others.extend(asyncio.create_task(one(batcher, data)) for data in PICTURES[1:4])
+        await asyncio.sleep(0)
+        engine.let.release(10)
+        await first
+        assert probabilities(await others[0])
+
+    monkeypatch.setattr(batching, "take", take_and_leave)
+    loop, others = [], []
+    engine = Held(1)
+    batcher = Batcher(engine)
+    asyncio.run(play())
+    batcher.close()
+    assert decoded == PICTURES[:2]
+    assert batcher.waiting == 0
+
+
+def test_a_crowd_of_one_key_neither_shuts_another_out_nor_stands_before_it():
+    async def play() -> None:
+        first = asyncio.create_task(one(batcher, PICTURES[0]))
+        await until(engine.began)
+        crowd = [asyncio.create_task(batcher.answer([data], Limits(), "crowd")) for data in PICTURES[:60]]
+        await asyncio.sleep(0)
+        refused = [task for task in crowd if task.done()]
+        assert len(refused) == 60 - 55
+        with pytest.raises(Overloaded, match="55 images of the key 'crowd' wait already"):
+            await refused[0]
+        alone = asyncio.create_task(batcher.answer([PICTURES[1]], Limits(), "alone"))
+        alone.add_done_callback(lambda _: before.append(sum(task.done() for task in crowd) - len(refused)))
+        await asyncio.sleep(0)
+        engine.let.release(100)
+        await asyncio.gather(first, alone, *(set(crowd) - set(refused)))
+
+    before = []
+    engine = Held(1)
+    batcher = Batcher(engine, max_batch=1, max_waiting=64)
+    asyncio.run(play())
+    batcher.close()
+    assert before[0] <= 2
+    assert batcher.waiting == 0
