@@ -11,9 +11,9 @@ from typing import Literal, NoReturn
 from fastapi import Request
 from fastapi.responses import Response
 
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import CODES, RouteError
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.rates import Rates
 
 Scope = Literal["predict", "feedback", "operate"]

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from skin_platform.serving import answers, status_answers
 from skin_platform.serving.access import Scope, guarded
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.describing import (
     BODY,
     IMAGE,
@@ -31,7 +32,7 @@ from skin_platform.serving.describing import (
 )
 from skin_platform.serving.errors import RouteError, route_error
 from skin_platform.serving.feedback import EXAMPLE, Given, give_feedback
-from skin_platform.serving.front import Front, asked_of
+from skin_platform.serving.front import Front
 from skin_platform.serving.page import add_page
 from skin_platform.serving.predicting import spool_error
 from skin_platform.serving.predictions import NOTICE

@@ -13,9 +13,9 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.errors import RouteError
 from skin_platform.serving.forms import Form
-from skin_platform.serving.front import asked_of
 
 BODY_SECONDS = 30.0  # for a whole body to arrive; 50 MB take 8 s at 50 Mbit/s
 FORM_BYTES = 65_536  # what a form's headers, boundaries and small fields may add to its images

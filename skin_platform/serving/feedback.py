@@ -16,10 +16,10 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.bodies import read_json
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import ID_PATTERN
 from skin_platform.serving.predicting import record
 from skin_platform.storage.online.reaching import OnlineStoreError

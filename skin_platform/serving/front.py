@@ -1,74 +1,31 @@
 """The front: every request comes in here and every answer goes out here.
 
-Here: the request id, the one shape of errors, the measures and the log line of each request. Not here: what is answered
-(``serving.app``), the measures themselves (``serving.metrics``), how log lines look (``serving.logs``).
+Here: the request id, the one shape of errors, the measures and the log line of each request. Not here: what is known of a
+request meanwhile (``serving.asked``), what is answered (``serving.app``), the measures themselves (``serving.metrics``), how
+log lines look (``serving.logs``).
 """
 
 import logging
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
 
-from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from skin_platform.serving.bundle import Provenance
+from skin_platform.serving.asked import Asked, Held
 from skin_platform.serving.errors import CODES, RouteError, route_error
 from skin_platform.serving.logs import request_line
 from skin_platform.serving.metrics import observe_error, observe_request
-from skin_platform.storage.keys import Key
 
 logger = logging.getLogger("bentoml.skin_platform")
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PROBES = {"/livez", "/readyz", "/healthz", "/metrics"}  # asked every few seconds by machines; neither measured nor logged
 METHODS = {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
-BODIES_BYTES = 1_000_000_000  # of all bodies at once; one alone is taken whatever its limit
 ASSETS = "/docs/assets/"  # what may be kept: it is nobody's
 SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))  # of answers that do not say otherwise
 GONE = 499  # who asked has hung up; nothing is sent, the log says so
-
-
-class Held:
-    """The bytes of all bodies that are in memory; the limits of one body do not bound those of a hundred at once."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@dataclass(slots=True)
-class Asked:
-    """One request, as the log tells it; the routes add what they learn."""
-
-    request_id: str
-    held: Held
-    started: float = field(default_factory=time.perf_counter)
-    key: Key | None = None
-    origin: Provenance | None = None
-    code: str | None = None
-    status: int = 0
-
-    body_bytes: int = 0
-
-    def hold(self, count: int) -> None:
-        """Take so many bytes of the body into memory, until the answer; raises ``RouteError`` where there are too many."""
-        if self.held.count + count > BODIES_BYTES and self.held.count > self.body_bytes:
-            raise RouteError("overloaded", "too much is being sent at once: ask again later", {"Connection": "close"})
-        self.held.count += count
-        self.body_bytes += count
-
-    @property
-    def key_name(self) -> str | None:
-        """The name of the key that asks."""
-        return self.key.name if self.key else None
-
-
-def asked_of(request: Request) -> Asked:
-    """What is known of this request."""
-    asked: Asked = request.scope["asked"]
-    return asked
 
 
 class Front:

@@ -1,7 +1,8 @@
 """The protocol: uvicorn's, with bounds on what a client may make it wait for and keep.
 
-Here: bytes and seconds of a request's head, what comes after an early answer, connections that outlive the service. Not here:
-bodies (``serving.bodies``), answers (``serving.app``).
+Here: bytes and seconds of a request's head, what comes after an early answer, connections that outlive the service, clients
+that hang up (the application by itself would notice when it answers, which is after the work). Not here: bodies
+(``serving.bodies``), answers (``serving.app``).
 """
 
 import json
@@ -11,6 +12,8 @@ from typing import Any
 
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from skin_platform.serving.asked import Asked
 
 HEAD_BYTES = 65_536  # of request line and headers; a head that comes in one piece may be as long as that piece
 HEAD_SECONDS = 15.0  # for a whole head, from the connection's or the request's first byte on
@@ -30,9 +33,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Wait for nothing any more; let what is still worked on for this client be given up."""
         self._end_head()
         super().connection_lost(exc)
+        asked = self.cycle.scope.get("asked") if self.cycle is not None else None
+        if isinstance(asked, Asked):  # else nothing of it has reached the application
+            asked.hang_up()
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came; refuse a head that has grown too long."""

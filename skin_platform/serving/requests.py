@@ -4,8 +4,8 @@ import re
 
 from fastapi import Request
 
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.errors import RouteError
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.predictions import Asking, Mode
 
 TOP_K = 3

@@ -10,11 +10,11 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from skin_platform.serving.access import spend_batch
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.bodies import read_image, read_images
 from skin_platform.serving.desk import Current, Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
 from skin_platform.serving.forms import MAX_IMAGES
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.metrics import observe_error
 from skin_platform.serving.predicting import Outcome, answering, concluded, predicted, predicted_each, record
 from skin_platform.serving.requests import asking_of
@@ -29,7 +29,8 @@ async def predict(request: Request) -> Response:
     asking = asking_of(request, "single")
     data = await read_image(request, desk.limits.max_bytes)
     with desk.using() as current:
-        outcome = await predicted(desk, current, data, asking)
+        with asked_of(request).while_heard():
+            outcome = await predicted(desk, current, data, asking)
         return json_answer(_kept(request, desk, current, outcome))
 
 
@@ -43,7 +44,8 @@ async def predict_batch(request: Request) -> Response:
         raise RouteError("too_many_images", f"{len(images)} images; send at most {MAX_IMAGES} at once")
     spend_batch(request, desk, len(images))
     with desk.using() as current:
-        outcomes = await predicted_each(desk, current, images, asking)
+        with asked_of(request).while_heard():
+            outcomes = await predicted_each(desk, current, images, asking)
         return json_answer({"predictions": list(_each(request, desk, current, outcomes)), "request_id": asking.request_id})
 
 

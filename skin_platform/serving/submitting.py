@@ -12,10 +12,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from skin_platform.core.images import Refusal
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.bodies import read_image
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import RouteError, json_answer
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import is_id
 from skin_platform.serving.predicting import answering, refusal_error, taken_in
 from skin_platform.serving.requests import top_k_of
@@ -30,7 +30,7 @@ async def submit(request: Request) -> Response:
     jobs = _jobs(desk)
     answering(desk.current)
     data = await read_image(request, desk.limits.max_bytes)
-    with desk.using() as current:
+    with desk.using() as current, asked.while_heard():
         taken = await taken_in(desk, answering(current)[0], data)
     if isinstance(taken, Refusal):
         raise refusal_error(taken)

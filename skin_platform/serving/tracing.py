@@ -13,11 +13,11 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from skin_platform.serving.answers import Answer
+from skin_platform.serving.asked import asked_of
 from skin_platform.serving.chain import bundle_of, chain
 from skin_platform.serving.desk import Desk, desk_of
 from skin_platform.serving.errors import CODES, RouteError, json_answer
 from skin_platform.serving.feedback import READERS
-from skin_platform.serving.front import asked_of
 from skin_platform.serving.ids import is_id
 from skin_platform.storage.online.reaching import OnlineStoreError
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from skin_platform.serving import bodies, front
+from skin_platform.serving import asked, bodies
 from skin_platform.serving.answers import Error, Prediction, Predictions
 from skin_platform.serving.bodies import FORM_BYTES
 from skin_platform_tests.serving.in_process import champion, in_process
@@ -171,7 +171,7 @@ def test_a_body_over_the_limit_is_refused_before_it_was_read(service, path):
 
 
 def test_bodies_that_are_too_much_together_are_refused_but_not_one_alone(service, monkeypatch):
-    monkeypatch.setattr(front, "BODIES_BYTES", 50_000)
+    monkeypatch.setattr(asked, "BODIES_BYTES", 50_000)
     others = []
 
     def held_up():
