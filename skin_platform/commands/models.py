@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skin_platform.commands import promoting
+from skin_platform.commands.judging import judge
 from skin_platform.commands.listing import list_versions
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.promoting import account
@@ -100,5 +101,5 @@ def _versions(home: Path | None) -> "ModelVersions":
 
 
 app.command("list")(list_versions)
-for command in (promoting.promote, promoting.rollback, promoting.judge, promoting.compare, promoting.history):
+for command in (promoting.promote, promoting.rollback, judge, promoting.compare, promoting.history):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""`skin models promote|rollback|judge|compare|history`: which version answers, and why."""
+"""`skin models promote|rollback|compare|history`: which version answers, and why."""
 
 import getpass
 import json
@@ -64,28 +64,6 @@ def rollback(
         _tell_refusal(console, error, to or "", as_json=as_json)
         raise typer.Exit(REFUSED) from None
     _tell_move(console, move, as_json=as_json, is_new=before != move)
-
-
-def judge(version: VersionArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Judge a version anew: against the present champion, by the gates of dataset.yaml. Ends with 2 where one blocks."""
-    from skin_platform.defs.registry.judging import judge_version
-    from skin_platform.storage.stores import Stores
-
-    stores = Stores(settings_of(home))
-    name = named(stores.versions, version)
-    judgement = judge_version(name, stores, account())
-    if as_json:
-        print(json.dumps(judgement.record, ensure_ascii=False))
-    else:
-        champion = judgement.record["champion"]
-        table = Table("gate", "status", "why", title=f"{name} against {champion['version'] if champion else 'no champion yet'}")
-        for verdict in judgement.verdicts:
-            status = f"{verdict['status']}{', blocks' if verdict['blocks'] else ''}"
-            table.add_row(verdict["gate"], status, said(verdict["reason"]))
-        Console().print(table)
-        print("nothing is against promoting it" if not judgement.blocks else "it is not to be promoted")
-    if judgement.blocks:
-        raise typer.Exit(REFUSED)
 
 
 def compare(

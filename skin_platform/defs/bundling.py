@@ -7,12 +7,14 @@ files and those of a bento (``serving``), who becomes champion (``defs.registry`
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.exported_model import exported_model, is_exported_from
+from skin_platform.defs.precisions import precisions_of
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
 from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest, read_bundle
 from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export, withdraw_export
@@ -27,23 +29,23 @@ class BundleFault(RuntimeError):  # noqa: N818  it is the version that is at fau
 def ensure_bundle(version: str, stores: Stores) -> BundleReference:
     """The bento of a version: the one that is here, or one built of what the object store has.
 
-    Built where there is none yet, or one that is damaged, of another checkpoint, evaluation or model card, of other serving
-    code, or with an image that was withdrawn since. Several processes may ask at once: one builds. Raises ``BundleFault``,
-    ``KeyError`` for an unknown version, ``StorageError``.
+    Built where there is none yet, or one that is damaged, of another checkpoint, evaluation or model card, with other verdicts
+    on its precisions, of other serving code, or with an image that was withdrawn since. Several processes may ask at once: one
+    builds. Raises ``BundleFault``, ``KeyError`` for an unknown version, ``StorageError``.
     """
-    from skin_platform.serving.packing import pack, pack_with_card
+    from skin_platform.serving.packing import pack, repack
 
     origin = origin_of(version, stores)
     home, tag = stores.settings.home.bentoml, f"{BENTO_NAME}:{version}"
     found = _packed(tag, origin, stores)
-    if found is None or found.model_card != _card_of(version, stores):
+    if found is None or not _is_told_of(found, stores):
         with building(home) as folder:
-            found, card = _packed(tag, origin, stores), _card_of(version, stores)  # another process may have been faster
+            found = _packed(tag, origin, stores)  # another process may have been faster
             try:
                 if found is None:
-                    pack(exported_model(version, origin, card, stores), home, folder)
-                elif found.model_card != card:
-                    pack_with_card(found, card, home, folder)
+                    pack(_told_of(exported_model(version, origin, stores), stores), home, folder)
+                elif not _is_told_of(found, stores):
+                    repack(_told_of(found, stores), home, folder)
             except (BundleError, PackingError) as error:
                 raise BundleFault(f"model version {version} gets no bento: {error}") from error
     return BundleReference(tag, bundle_digest(bento_folder(tag, home) / "src" / "bundle"), version, origin)
@@ -116,12 +118,17 @@ def _bundle_here(version: str, stores: Stores) -> Path | None:
     return folder if is_its_own else None
 
 
-def _card_of(version: str, stores: Stores) -> str:
-    """The model card; empty where it was not written yet."""
-    try:
-        return stores.versions.read_file(version, CARD).decode()
-    except KeyError:
-        return ""
+def _told_of(bundle: Bundle, stores: Stores) -> Bundle:
+    """The bundle with the model card and the verdicts on its precisions as they are now; no card where none was written yet."""
+    version, card = bundle.provenance.model_version, ""
+    with suppress(KeyError):
+        card = stores.versions.read_file(version, CARD).decode()
+    return replace(bundle, model_card=card, precisions=tuple(precisions_of(version, stores)))
+
+
+def _is_told_of(bundle: Bundle, stores: Stores) -> bool:
+    now = _told_of(bundle, stores)
+    return (now.model_card, now.precisions) == (bundle.model_card, bundle.precisions)
 
 
 def _promotion(move: Move, stores: Stores) -> Promotion:

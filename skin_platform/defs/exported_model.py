@@ -20,8 +20,11 @@ from skin_platform.storage.stores import Stores
 GOLDEN_IMAGES = 8  # answered at every start, about 5 ms each
 
 
-def exported_model(version: str, origin: EvaluationReference, card: str, stores: Stores) -> Bundle:
-    """The bundle of a version, made of what the object store has; raises ``BundleError``, ``KeyError`` and ``StorageError``."""
+def exported_model(version: str, origin: EvaluationReference, stores: Stores) -> Bundle:
+    """The bundle of a version, made of what the object store has, without model card and verdicts on its precisions.
+
+    Raises ``BundleError``, ``KeyError`` and ``StorageError``.
+    """
     from skin_platform.ml.checkpoints import load_checkpoint
     from skin_platform.ml.export import to_onnx
     from skin_platform.ml.predictor import Predictor
@@ -39,8 +42,8 @@ def exported_model(version: str, origin: EvaluationReference, card: str, stores:
         provenance_of_version(version, origin, stores),
         tuple(GoldenImage(sha256, image, tuple(float(p) for p in row))
               for (sha256, image), row in zip(golden, answers, strict=True)),
-        card, _detector(version, origin, stores), _figures(version, origin, stores),
-        gzip.compress(canonical_manifest(rows).encode(), mtime=0))
+        ood=_detector(version, origin, stores), evaluation=_figures(version, origin, stores),
+        manifest=gzip.compress(canonical_manifest(rows).encode(), mtime=0))
     fault = Engine(bundle).golden_fault()
     if fault:
         raise BundleError(f"the exported model does not answer as its checkpoint did: {fault}. Train anew")

@@ -3,6 +3,7 @@
     model.onnx  class_index.json  signature.json  preprocessing.json  calibration.json  golden.json  golden/<sha256>
     manifest.tsv.gz  the dataset's canonical text, whose SHA-256 is the digest, so that the service itself can tell its lineage
     model_card.md, evaluation.json, ood.npz  where the version has a card, figures, a detector
+    precisions.json  the verdicts on lower precisions of it, where there are any
     bundle.json    where it comes from, and the SHA-256 of every other file
 
 Here: its files, read and written. Not here: inference (``serving.engine``), the bento (``serving.packing``), which version is
@@ -19,11 +20,13 @@ from typing import Any
 
 from skin_platform.core.calibration import Calibration
 from skin_platform.core.ood import OutOfDistribution
+from skin_platform.core.precisions import PrecisionVerdict
 from skin_platform.core.preprocessing import Preprocessing
 
 BENTO_NAME = "lesion_classifier"
 CARD = "model_card.md"
 OOD, EVALUATION, MANIFEST = "ood.npz", "evaluation.json", "manifest.tsv.gz"
+PRECISIONS = "precisions.json"
 RECORD = "bundle.json"
 
 
@@ -76,7 +79,8 @@ class Bundle:
     """A bundle in memory.
 
     ``model`` is ONNX, ``model_card`` Markdown, ``ood`` the detector of images of another kind, ``evaluation`` the figures as
-    JSON, ``manifest`` the dataset's canonical text, gzipped; each empty or None where the version has none.
+    JSON, ``manifest`` the dataset's canonical text, gzipped, ``precisions`` the verdicts on lower precisions; each empty or
+    None where the version has none.
     """
 
     model: bytes
@@ -89,6 +93,14 @@ class Bundle:
     ood: OutOfDistribution | None = None
     evaluation: bytes = b""
     manifest: bytes = b""
+    precisions: tuple[PrecisionVerdict, ...] = ()
+
+    @property
+    def subject_sha256(self) -> str:
+        """SHA-256 of all that its answers come from: weights, labels, preprocessing, calibration."""
+        told = {"model": hashlib.sha256(self.model).hexdigest(), "labels": self.labels,
+                "preprocessing": self.preprocessing.as_dict(), "calibration": asdict(self.calibration)}
+        return hashlib.sha256(_dumped(told)).hexdigest()
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -120,7 +132,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
         "calibration.json": _dumped(asdict(bundle.calibration)),
         "golden.json": _dumped([{"sha256": g.sha256, "probabilities": list(g.probabilities)} for g in bundle.golden]),
         **_given({CARD: bundle.model_card.encode(), OOD: bundle.ood.as_npz() if bundle.ood else b"",
-                  EVALUATION: bundle.evaluation, MANIFEST: bundle.manifest}),
+                  EVALUATION: bundle.evaluation, MANIFEST: bundle.manifest,
+                  PRECISIONS: _dumped([asdict(verdict) for verdict in bundle.precisions]) if bundle.precisions else b""}),
         **{f"golden/{image.sha256}": image.data for image in bundle.golden}}
     pinned = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = _dumped(asdict(replace(bundle.provenance, files=pinned)))
@@ -145,7 +158,8 @@ def read_bundle(folder: Path) -> Bundle:
                       Preprocessing.from_dict(json.loads(files["preprocessing.json"])),
                       Calibration(**json.loads(files["calibration.json"])), provenance, golden, files.get(CARD, b"").decode(),
                       OutOfDistribution.from_npz(files[OOD]) if OOD in files else None, files.get(EVALUATION, b""),
-                      files.get(MANIFEST, b""))
+                      files.get(MANIFEST, b""),
+                      tuple(PrecisionVerdict(**entry) for entry in json.loads(files.get(PRECISIONS, b"[]"))))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} is no usable bundle: {error}") from error
 

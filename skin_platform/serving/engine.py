@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skin_platform.core.answers import PredictionSet, prediction_set, softmax
 from skin_platform.core.ood import OodAnswer
+from skin_platform.core.precisions import EXACT, fault_of, how_to_judge, verdict_on
 from skin_platform.serving.bundle import Bundle
 from skin_platform.serving.runtimes import Outputs, open_runtime
 
@@ -34,14 +35,18 @@ class Engine:
     """Answers images with one bundle. Safe to call from several threads.
 
     ``runtime`` and ``precision`` are those of ``serving.runtimes``; ``threads`` 0 takes one a core. ``lanes`` passes may run at
-    once, each of ``batch`` images at best.
+    once, each of ``batch`` images at best, and ``place`` says where. ``precision_fault`` says why it may not answer in a lower
+    precision than it was evaluated in, None where it may.
     """
 
-    def __init__(self, bundle: Bundle, runtime: str = "onnxruntime", precision: str = "f32", threads: int = 0) -> None:
-        self.bundle = bundle
+    def __init__(self, bundle: Bundle, runtime: str = "onnxruntime", precision: str = EXACT, threads: int = 0) -> None:
+        self.bundle, self.precision = bundle, precision
         self.name = f"{runtime} {precision}"
         self._runtime = open_runtime(runtime, bundle.model, bundle.preprocessing, precision, threads)
-        self.lanes, self.batch = self._runtime.lanes, self._runtime.batch
+        self.lanes, self.batch, self.place = self._runtime.lanes, self._runtime.batch, self._runtime.place
+        self._verdict = None if precision == EXACT else verdict_on(bundle.precisions, runtime, precision)
+        self.precision_fault = None if precision == EXACT else fault_of(
+            self._verdict, bundle.provenance.model_version, bundle.subject_sha256, runtime, precision)
         self._thresholds = dict(zip(bundle.labels, bundle.calibration.thresholds, strict=True))
 
     def score(self, pixels: NDArray[np.uint8], *, is_alone: bool = True) -> list[Scored]:
@@ -54,6 +59,10 @@ class Engine:
         judged = self.bundle.ood.judge(outputs["features"]) if self.bundle.ood else [None] * len(rows)
         return [self._scored(row, ood) for row, ood in zip(rows, judged, strict=True)]
 
+    def outputs(self, pixels: NDArray[np.uint8], *, is_alone: bool = True) -> Outputs:
+        """What the model itself gives for uint8 pixels (N, S, S, 3): ``logits`` (N, C) and ``features`` (N, F)."""
+        return self._runtime.run(pixels, is_alone=is_alone)
+
     def probabilities(self, images: Sequence[bytes]) -> NDArray[np.float64]:
         """Calibrated probabilities (N, C) of encoded images, which must be readable."""
         parts = [np.empty((0, len(self.bundle.labels)))]
@@ -63,18 +72,33 @@ class Engine:
         return np.concatenate(parts)
 
     def golden_fault(self) -> str | None:
-        """None where every golden image gets its recorded answer, from passes of either kind; otherwise what differs."""
+        """None where every golden image gets its recorded answer, from passes of either kind; otherwise what differs.
+
+        In f32 that is the checkpoint's answer, in a lower precision the one of the verdict that lets this bundle answer in it.
+        """
         if not self.bundle.golden:
             return "the bundle has no golden images, so nothing proves that it answers as recorded"
+        if self.precision_fault:
+            return self.precision_fault
+        allowed = GOLDEN_TOLERANCE if self._verdict is None else self._verdict.tolerance
+        remedy = "" if self._verdict is None else (
+            f" on {self.place}, where the gates judged it on {self._verdict.place}: "
+            f"{how_to_judge(self._verdict.model_version, self.precision)} on this machine, or take SKIN_PRECISION=f32")
         for image in self.bundle.golden:
-            pixels, recorded = self.bundle.preprocessing.pixels(image.data)[None], np.array(image.probabilities)
-            for is_alone in (True, False):
-                found = self._calibrated(self._runtime.run(pixels, is_alone=is_alone))[0]
-                worst = float(np.abs(found - recorded).max())
-                if not worst <= GOLDEN_TOLERANCE:
-                    return (f"golden image {image.sha256[:12]} is off by {worst:.2g} (allowed {GOLDEN_TOLERANCE:g}) with "
-                            f"{self.name}")
+            recorded = image.probabilities if self._verdict is None else self._verdict.golden.get(image.sha256)
+            if recorded is None:
+                return f"golden image {image.sha256[:12]} is none of those that {self.name} was judged with{remedy}"
+            worst = self._worst(image.data, np.array(recorded))
+            if not worst <= allowed:
+                return (f"golden image {image.sha256[:12]} is off by {worst:.2g} (allowed {allowed:.2g}) with "
+                        f"{self.name}{remedy}")
         return None
+
+    def _worst(self, image: bytes, recorded: NDArray[np.float64]) -> float:
+        """The largest difference of a probability from ``recorded`` (C,), in passes of either kind."""
+        pixels = self.bundle.preprocessing.pixels(image)[None]
+        found = [self._calibrated(self._runtime.run(pixels, is_alone=is_alone))[0] for is_alone in (True, False)]
+        return float(np.abs(np.stack(found) - recorded).max())
 
     def _calibrated(self, outputs: Outputs) -> NDArray[np.float64]:
         return softmax(outputs["logits"], self.bundle.calibration.temperature)

@@ -14,6 +14,7 @@ from skin_platform.serving.desk import Current
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import read_promotion
 from skin_platform.serving.metrics import observe_batch
+from skin_platform.serving.runtimes import RuntimeUnavailableError
 from skin_platform.settings import Settings
 
 logger = logging.getLogger("bentoml.skin_platform")
@@ -24,8 +25,9 @@ def loaded(folder: Path, settings: Settings, threads: int = 0) -> Current:
     folder = folder.resolve()  # what the link names may change while its files are read
     try:
         engine = Engine(read_bundle(folder), settings.skin_engine, settings.skin_precision, threads)
+        logger.info("%s is computed in %s by %s", engine.bundle.provenance.tag, engine.precision, engine.place)
         return Current(engine, None, engine.golden_fault(), digest=bundle_digest(folder), promotion=read_promotion(folder))
-    except (BundleError, OSError) as error:
+    except (BundleError, RuntimeUnavailableError, OSError) as error:
         return Current(None, None, str(error))
     except Exception as error:  # what a runtime raises for a model that it cannot compute is of no one class
         logger.exception("the bundle in %s cannot be computed", folder)

@@ -23,7 +23,8 @@ PACKAGE = Path(skin_platform.__file__).parent
 SERVING_CODE = ("__init__.py", "settings.py", "environments.py", "dataset_config.py", "dataset_entries.py", "entry_names.py",
                 "gates_config.py", "core", "serving", "storage/__init__.py", "storage/online", "storage/spool.py",
                 "storage/spool_file.py", "storage/spool_opening.py", "storage/jobs.py", "storage/workers.py",
-                "storage/draining.py", "storage/keys.py", "storage/key_mirror.py", "storage/private_files.py")
+                "storage/draining.py", "storage/keys.py", "storage/key_mirror.py", "storage/private_files.py",
+                "storage/home_folder.py", "storage/spool_belonging.py")
 REQUIREMENTS = ("alembic", "bentoml", "fastapi", "httptools", "httpx", "numpy", "onnxruntime", "pillow",
                 "packaging", "prometheus-client", "psycopg[binary]", "pydantic", "pydantic-settings", "python-dotenv",
                 "python-multipart", "pyyaml", "sqlalchemy", "starlette", "structlog", "uvicorn", "uvloop")
@@ -47,15 +48,15 @@ def pack(bundle: Bundle, bentoml_home: Path, folder: Path) -> tuple[str, str]:
     return bundle.provenance.tag, digest
 
 
-def pack_with_card(bundle: Bundle, card: str, bentoml_home: Path, folder: Path) -> None:
-    """Replace the bento of ``bundle`` by the same one with another model card, made in the empty ``folder``.
+def repack(bundle: Bundle, bentoml_home: Path, folder: Path) -> None:
+    """Replace the bento of ``bundle`` by the same one with this model card and these verdicts, made in the empty ``folder``.
 
     Nothing else of it changes, so that BentoML need not build it anew. Raises ``PackingError`` where it is gone.
     """
     tag = bundle.provenance.tag
     made = place_of(tag, folder / "home")
     shutil.copytree(bento_folder(tag, bentoml_home), made, ignore=shutil.ignore_patterns("bundle", "__pycache__"))
-    write_bundle(replace(bundle, model_card=card), made / "src" / "bundle")
+    write_bundle(bundle, made / "src" / "bundle")
     place_bento(tag, folder / "home", bentoml_home)
 
 

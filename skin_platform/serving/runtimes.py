@@ -1,7 +1,8 @@
 """Runtimes: the programs that compute a model in ONNX, each with its precision said aloud.
 
 Here: ONNX Runtime (the default; takes a GPU where its build finds one) and OpenVINO (bf16 and f16 where the processor has
-them). Not here: what their answers mean (``serving.engine``), how requests come together to passes (``serving.batching``).
+them; what it would compute otherwise than asked, it does not compute). Not here: what their answers mean
+(``serving.engine``), how requests come together to passes (``serving.batching``).
 
 On a processor a model is held twice, and weights of some ten megabytes are the price: for a pass that runs alone, with a thread
 on every core, and for passes that run side by side, each in a lane of its own cores. Small networks do not halve their time on
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from skin_platform.core.preprocessing import Preprocessing
 
 RUNTIMES, PRECISIONS = ("onnxruntime", "openvino"), ("f32", "bf16", "f16")
+CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}  # OpenVINO's words for what a processor has instructions for
 MAX_LANES = 4  # each holds a pass's activations; beyond them the threads of a lane become more
 CPU_BATCH = 4  # images in a pass: from 8 on, activations outgrow the second-level cache and an image takes a third longer
 GPU_BATCH = 32
@@ -32,11 +34,12 @@ class RuntimeUnavailableError(RuntimeError):
 class Runtime(Protocol):
     """A model that is ready to compute. Safe to call from several threads.
 
-    ``lanes`` passes may run at once, each of ``batch`` images at best.
+    ``lanes`` passes may run at once, each of ``batch`` images at best. ``place`` names program and processor.
     """
 
     lanes: int
     batch: int
+    place: str
 
     def run(self, pixels: NDArray[np.uint8], *, is_alone: bool) -> Outputs:
         """The model's outputs by name, float32 with N rows each, for uint8 pixels (N, S, S, 3).
@@ -72,6 +75,7 @@ class OnnxRuntime:
 
         self._preprocessing = preprocessing
         self._has_gpu = "CUDAExecutionProvider" in ort.get_available_providers()
+        self.place = f"ONNX Runtime {ort.__version__} on {'the GPU' if self._has_gpu else 'the processor'}"
         self.lanes = min(MAX_LANES, cores)  # beside a GPU, too, since a lane also decodes
         self.batch = GPU_BATCH if self._has_gpu else CPU_BATCH
         self._alone = self._session(model, cores)
@@ -92,7 +96,8 @@ class OnnxRuntime:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves the decoders
-        providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if self._has_gpu else ["CPUExecutionProvider"]
+        exact = ("CUDAExecutionProvider", {"use_tf32": 0})  # which is the usual way there, with a mantissa as short as f16's
+        providers = [exact, "CPUExecutionProvider"] if self._has_gpu else ["CPUExecutionProvider"]
         return ort.InferenceSession(model, options, providers=providers)
 
 
@@ -112,6 +117,10 @@ class OpenVino:
         self.lanes, self.batch = min(MAX_LANES, cores), CPU_BATCH
         hint = {"INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False}
         self._alone = core.compile_model(graph, "CPU", {**hint, "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": cores})
+        self.place = f"OpenVINO {ov.__version__.partition('-')[0]} on {_processor(core)}"
+        _refuse_another_precision(self._alone.get_property("INFERENCE_PRECISION_HINT").get_type_name(), precision, self.place)
+        if CAPABILITIES[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            self.place += f", which emulates {precision}"  # slower than f32, rounded alike
         self._beside = self._alone if self.lanes == 1 else core.compile_model(
             graph, "CPU", {**hint, "NUM_STREAMS": self.lanes, "INFERENCE_NUM_THREADS": cores})
         self._names = [output.get_any_name() for output in self._alone.outputs]
@@ -124,6 +133,17 @@ class OpenVino:
             setattr(self._requests, kind, (self._alone if is_alone else self._beside).create_infer_request())
         found = getattr(self._requests, kind).infer([pixels], share_inputs=True)
         return {name: np.array(found[at]) for at, name in enumerate(self._names)}
+
+
+def _processor(core: Any) -> str:
+    return " ".join(str(core.get_property("CPU", "FULL_DEVICE_NAME")).split())
+
+
+def _refuse_another_precision(found: str, asked: str, place: str) -> None:
+    """OpenVINO takes another precision, without a word, where a processor does not have the one that is asked for."""
+    if found != asked:
+        raise RuntimeUnavailableError(f"{place} computes in {found} where {asked} is asked for: this processor does not have "
+                                      f"{asked}. Set SKIN_PRECISION to {'f32' if found == 'f32' else f'f32 or {found}'}")
 
 
 def _openvino() -> Any:

@@ -54,12 +54,10 @@ def judge_version(version: str, stores: Stores, by: str) -> Judgement:
     rules, champion = stores.settings.dataset.gate_rules, stores.moves.current("champion")
     reigns = champion is not None and champion.version == version
     match = rivalry(version, evidence, champion.version, stores, by) if champion and not reigns else None
-    verdicts = _verdicts(evidence, match, rules)
+    verdicts = verdicts_on(evidence, match, origin, stores)
     if reigns:
         verdicts = tuple(replace(verdict, reason="it is the champion itself") if verdict.gate == "champion" else verdict
                          for verdict in verdicts)
-    if origin.split == stores.settings.dataset.validation_split:
-        verdicts = tuple(_not_held_out(verdict, origin, rules) for verdict in verdicts)
     record = {
         "version": version, **_subject(origin), "rules": asdict(rules), "rules_sha256": rules_digest(rules),
         "champion": {"version": champion.version, "number": champion.number} if champion else None,
@@ -69,6 +67,15 @@ def judge_version(version: str, stores: Stores, by: str) -> Judgement:
     if reigns and _has_verdict(version, stores):
         return Judgement(json.loads(data), hashlib.sha256(data).hexdigest())
     return Judgement(json.loads(data), stores.versions.write_file(version, "verdict.json", data))
+
+
+def verdicts_on(evidence: Evidence, match: Rivalry | None, origin: EvaluationReference, stores: Stores) -> tuple[Verdict, ...]:
+    """What the present gates say of ``evidence``, on the split that ``origin`` names, against the rival of ``match``."""
+    rules = stores.settings.dataset.gate_rules
+    verdicts = _verdicts(evidence, match, rules)
+    if origin.split == stores.settings.dataset.validation_split:
+        return tuple(_not_held_out(verdict, origin, rules) for verdict in verdicts)
+    return verdicts
 
 
 def read_judgement(version: str, stores: Stores, sha256: str = "") -> Judgement:
