@@ -74,9 +74,18 @@ def revoke(name: NameArgument, home: HomeOption = None) -> None:
 
 @contextmanager
 def _store(home: "Path | None") -> "Iterator[OnlineStore]":
+    from skin_platform.storage.home_folder import check_home
+    from skin_platform.storage.online.reaching import OnlineStoreError
     from skin_platform.storage.online.store import OnlineStore
 
-    store = OnlineStore(settings_of(home).online_url)
+    settings = settings_of(home)
+    store = OnlineStore(settings.online_url)
+    if settings.database_url is None:
+        check_home(settings.home.root)
+    elif store.is_missing:  # a key in a database that no service looks into would open nothing
+        store.check_place()
+        raise OnlineStoreError(f"{store.shown_url} (DATABASE_URL) is not there: mend DATABASE_URL, or make that database with "
+                               "`skin database upgrade`")
     try:
         store.upgrade()
         yield store

@@ -22,10 +22,12 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     from skin_platform.serving.footprint import footprint
     from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
     from skin_platform.serving.packing import REQUIREMENTS
+    from skin_platform.serving.preflight import check_start, new_database
     from skin_platform.storage.stores import prepare_home
 
     settings = settings_of(home)
     prepare_home(settings)
+    check_start(settings)
     port = port or settings.api_port
     check_port_is_free(settings.api_host, port)
     tag, promotion = _champions_tag(settings), read_promotion(settings.home.export)
@@ -37,6 +39,8 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
         _tell(f"{settings.home.root}: {no_champion(settings)}; until then the service says so, too")
     else:
         _tell(f"serving {tag}\n{_how(promotion)}\nits environment is {footprint(REQUIREMENTS).told}, all pinned")
+    if told := new_database(settings):
+        _tell(told)
     _tell(_where_to_go(settings, port))
     sys.stdout.flush()
     os.execve(sys.executable, serve_command(tag, settings.home.root, settings.api_host, port), environment)

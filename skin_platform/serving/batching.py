@@ -47,6 +47,11 @@ class Batcher:
             thread.start()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether all its lanes run."""
+        return all(lane.is_alive() for lane in self._lanes)
+
+    @property
     def waiting(self) -> int:
         """Images that were handed in and are not answered yet."""
         return self._turns.taken

@@ -23,6 +23,7 @@ from skin_platform.settings import Settings
 
 if TYPE_CHECKING:
     from skin_platform.serving.keeping import ImageKeeper
+    from skin_platform.serving.parts import Part
     from skin_platform.serving.shadowing import Shadow
     from skin_platform.storage.draining import Drain
     from skin_platform.storage.jobs import Jobs
@@ -100,7 +101,7 @@ class Desk:
     """``current`` is replaced whole; a request takes it once, by ``using``, and goes on with it whatever happens meanwhile.
 
     ``recorder``, ``drain``, ``store``, ``jobs`` and ``keys`` are None in a demo, ``followed`` where the bundle is pinned,
-    ``shadow`` and ``keeper`` where they are switched off.
+    ``shadow`` and ``keeper`` where they are switched off; ``parts`` are those that work beside the requests, by name.
     """
 
     current: Current
@@ -114,6 +115,7 @@ class Desk:
     store: "OnlineStore | None" = None
     jobs: "Jobs | None" = None
     drain: "Drain | None" = None
+    parts: "dict[str, Part]" = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -6,7 +6,7 @@ Not here: what is counted (``serving.metrics``).
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from skin_platform.serving.desk import Current, Desk
 from skin_platform.serving.metrics import TALLIES
+from skin_platform.serving.parts import lost, parts_of
 
 logger = logging.getLogger("bentoml.skin_platform")
 MODEL = ("version", "bundle", "dataset", "engine")
@@ -28,6 +29,7 @@ class State:
     waiting: int = 0
     model: tuple[str, str, str, str] | None = None  # version, bundle, dataset digest, engine
     is_refusing: bool = False  # a version that was promoted stays out
+    parts: dict[str, bool] = field(default_factory=dict)
     spool_rows: int | None = None
     spool_bytes: int | None = None
     spool_limit_bytes: int | None = None
@@ -40,9 +42,9 @@ def state_of(desk: Desk) -> State:
     """What is true now. A spool that cannot be read is left out: the rest is worth knowing, and its absence is an alert."""
     current, spool = desk.current, desk.recorder
     known = State(
-        current.can_answer, current.batcher.waiting if current.batcher else 0,
+        current.can_answer and lost(desk) is None, current.batcher.waiting if current.batcher else 0,
         _model(current),
-        desk.followed is not None and desk.followed.refused is not None)
+        desk.followed is not None and desk.followed.refused is not None, parts_of(desk))
     try:
         return known if spool is None else replace(
             known, spool_rows=spool.depth, spool_bytes=spool.bytes, spool_limit_bytes=desk.settings.skin_spool_bytes,
@@ -83,6 +85,10 @@ def _gauges(state: State) -> Iterable[Metric]:
     yield GaugeMetricFamily("skin_champion_refused", "1 where the version that was promoted is kept out",
                             value=float(state.is_refusing))
     yield GaugeMetricFamily("skin_waiting_images", "Images that wait for the model", value=state.waiting)
+    parts = GaugeMetricFamily("skin_part_alive", "1 where what works beside the requests still does", labels=("part",))
+    for name, is_alive in state.parts.items():
+        parts.add_metric((name,), float(is_alive))
+    yield parts
     info = GaugeMetricFamily("skin_model_info", "The model that answers", labels=MODEL)
     if state.model:
         info.add_metric(state.model, 1)

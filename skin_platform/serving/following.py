@@ -41,6 +41,11 @@ class Follower:
         """Go on looking, every ``look_seconds``, until ``close``."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Stop looking; a bundle that is just being loaded is loaded first. What answers goes on: it is the desk's."""
         self._stop.set()

@@ -35,6 +35,11 @@ class Worker:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._work()), name="jobs", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Finish the jobs that are in work; the others wait for the next process."""
         self._stop.set()
@@ -60,6 +65,9 @@ class Worker:
             return self._jobs.claim()
         except SpoolError as error:
             logger.warning("no job can be claimed now: %s", error)
+            return None
+        except Exception:  # a fault of ours: the other jobs must go on, and so must this thread
+            logger.exception("no job can be claimed now")
             return None
 
     async def _finish(self, claimed: "Claimed") -> None:

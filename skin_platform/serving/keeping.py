@@ -34,13 +34,18 @@ class ImageKeeper:
     def offer(self, sha256: str, data: bytes) -> bool:
         """Whether the image will be kept: not where too much waits, or the last one could not be written."""
         with self._changed:
-            if self._is_closed or self._failed or self._bytes + len(data) > self._bound:
+            if self._is_closed or self._failed or not self.is_alive or self._bytes + len(data) > self._bound:
                 self._failed = False  # the next one is tried again
                 return False
             self._waiting.append((sha256, data))
             self._bytes += len(data)
             self._changed.notify()
         return True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Write what waits, and end."""
@@ -61,6 +66,9 @@ class ImageKeeper:
             except OSError as error:
                 self._failed = True
                 logger.error("image %s is not kept, though its prediction says so: %s", sha256[:12], error)
+            except Exception:  # a fault of ours: the other images must be kept, and so this thread goes on
+                self._failed = True
+                logger.exception("image %s is not kept, though its prediction says so", sha256[:12])
             with self._changed:
                 self._bytes -= len(data)
 

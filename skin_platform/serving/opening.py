@@ -14,6 +14,7 @@ from skin_platform.serving.following import Follower
 from skin_platform.serving.jobs import Worker
 from skin_platform.serving.keeping import ImageKeeper
 from skin_platform.serving.loading import taken_up
+from skin_platform.serving.preflight import new_database
 from skin_platform.serving.shadowing import Shadow
 from skin_platform.settings import Settings
 from skin_platform.storage.draining import Drain
@@ -21,6 +22,7 @@ from skin_platform.storage.jobs import Jobs
 from skin_platform.storage.keys import KeyRing
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool import Spool
+from skin_platform.storage.spool_belonging import Hold, database_name
 
 logger = logging.getLogger("bentoml.skin_platform")
 SOURCE = Path(__file__).resolve().parents[2]  # of a bento, or where the package is installed
@@ -40,7 +42,7 @@ class Opened:
 def opened(settings: Settings) -> Opened:
     """The parts that ``settings`` ask for, running; an engine that may not answer is a fault on the desk, no error here.
 
-    Raises ``SpoolError`` or ``OSError`` where nothing can be recorded on this machine.
+    Raises one of ``preflight.FAULTS`` where nothing can be recorded on this machine.
     """
     with ExitStack() as stack:
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
@@ -50,11 +52,11 @@ def opened(settings: Settings) -> Opened:
         stack.callback(lambda: desk.current.close())
         _answer_first(desk, settings, stack)
         if desk.recorder is not None and settings.skin_shadow_rate > 0:
-            desk.shadow = stack.enter_context(closing(Shadow(settings, desk.recorder)))
+            desk.shadow = desk.parts["shadow"] = stack.enter_context(closing(Shadow(settings, desk.recorder)))
         if desk.recorder is not None and settings.skin_keep_images:
-            desk.keeper = stack.enter_context(closing(ImageKeeper(settings.home.served_images)))
+            desk.keeper = desk.parts["keeper"] = stack.enter_context(closing(ImageKeeper(settings.home.served_images)))
         if desk.jobs is not None:
-            stack.enter_context(closing(Worker(desk, desk.jobs)))
+            desk.parts["jobs"] = stack.enter_context(closing(Worker(desk, desk.jobs)))
         if desk.current.fault:
             logger.error("not ready: %s", desk.current.fault)
         else:
@@ -67,9 +69,12 @@ def _record(desk: Desk, settings: Settings, stack: ExitStack) -> None:
     store = OnlineStore(settings.online_url)
     stack.callback(store.dispose)
     spool = stack.enter_context(closing(Spool(settings.home.spool, settings.skin_spool_bytes)))
-    desk.drain = stack.enter_context(closing(Drain(spool, store)))
+    stack.enter_context(closing(Hold(spool.file, database_name(store.engine.url, settings.home.root))))
+    if told := new_database(settings):
+        logger.warning(told)
+    desk.drain = desk.parts["drain"] = stack.enter_context(closing(Drain(spool, store)))
     desk.recorder, desk.store, desk.jobs = spool, store, stack.enter_context(closing(Jobs(spool)))
-    desk.keys = stack.enter_context(closing(KeyRing(
+    desk.keys = desk.parts["keys"] = stack.enter_context(closing(KeyRing(
         store, settings.api_key.get_secret_value(), settings.home.keys, settings.skin_rate_per_minute)))
 
 
@@ -89,3 +94,4 @@ def _answer_first(desk: Desk, settings: Settings, stack: ExitStack) -> None:
     if not desk.current.can_answer and own is not None:
         desk.replace(taken_up(own, settings))
     follower.start()
+    desk.parts["follower"] = follower

@@ -4,6 +4,8 @@ Here: start and stop, and how requests pass BentoML by. Without a bundle where n
 routes (``serving.app``), what answers (``serving.opening``).
 """
 
+import logging
+import os
 from typing import Any
 
 import bentoml
@@ -15,8 +17,11 @@ from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.logs import configure
 from skin_platform.serving.opening import Opened, opened
 from skin_platform.serving.parent import end_with_parent
+from skin_platform.serving.preflight import FAULTS, check_start
 from skin_platform.serving.protocol import install
 from skin_platform.settings import Settings, load_settings
+
+logger = logging.getLogger("bentoml.skin_platform")
 
 
 def _settings() -> Settings:
@@ -57,8 +62,20 @@ class LesionService:
 
     def __init__(self) -> None:
         end_with_parent()
-        self._opened: Opened = opened(load_settings())
+        try:
+            self._opened: Opened = opened(load_settings())
+        except FAULTS as error:  # since the preflight: BentoML tries again in 10 s, and has no traceback to tell
+            logger.error("the service cannot start, and is tried again: %s", error)
+            os._exit(1)
         app.state.desk = self._opened.desk
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def check() -> None:
+        """Before BentoML starts a worker, and would start it again and again: end with the line that says why none can run."""
+        try:
+            check_start(load_settings())
+        except FAULTS as error:
+            raise SystemExit(f"error: {error}") from None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:

@@ -80,6 +80,11 @@ class Shadow:
                 "rate": self._settings.skin_shadow_rate, "waiting": len(self._waiting), **self._counts,
                 "refused": refused.told() if refused else None}
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End; what waits is not answered any more."""
         with self._changed:
@@ -93,7 +98,10 @@ class Shadow:
         looked = -self._look_seconds
         while not self._is_closed:
             if time.monotonic() - looked >= self._look_seconds:
-                self._look()
+                try:
+                    self._look()
+                except Exception:  # of whatever kind: the next challenger must be seen all the same
+                    logger.exception("the challenger's export could not be looked at")
                 looked = time.monotonic()
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed, self._look_seconds)

@@ -16,6 +16,7 @@ from skin_platform.core.ood import OutOfDistribution
 from skin_platform.serving.desk import Current, Desk, desk_of
 from skin_platform.serving.errors import CODES, RouteError, json_answer
 from skin_platform.serving.exposition import exposition, state_of
+from skin_platform.serving.parts import ended, lost, parts_of
 from skin_platform.storage.spool import Spool
 
 EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
@@ -26,9 +27,11 @@ async def health(request: Request) -> Response:
     desk = desk_of(request)
     current = desk.current
     waiting = await run_in_threadpool(_depth, desk.recorder) if desk.recorder else None
-    reason = current.fault or (None if await _can_record(desk) else CODES["spool_full"].meaning)
+    reason = current.fault or lost(desk) or (None if await _can_record(desk) else CODES["spool_full"].meaning)
+    impaired = ended(desk)
     return json_answer({
-        "status": "ok" if current.can_answer and reason is None else "not ready", "reason": reason,
+        "status": "not ready" if reason or not current.can_answer else "impaired" if impaired else "ok",
+        "reason": reason or impaired, "parts": parts_of(desk),
         "model_version": current.version,
         "keys_are_asked": desk.keys is not None and not desk.keys.is_open,
         "predictions_to_store": waiting})
@@ -54,6 +57,8 @@ async def readyz(request: Request) -> Response:
     current = desk.current
     if not current.can_answer:
         raise RouteError(current.code, str(current.fault))
+    if fault := lost(desk):
+        raise RouteError("not_ready", fault)
     if not await _can_record(desk):
         raise RouteError("spool_full", CODES["spool_full"].meaning)
     return json_answer({"status": "ready", "model_version": current.version})

@@ -13,8 +13,10 @@ from skin_platform.serving.answers import DIGEST, Answer
 class Health(Answer):
     """Whether the service runs and may be asked."""
 
-    status: Literal["ok", "not ready"]
-    reason: str | None = Field(description="Why it may not be asked")
+    status: Literal["ok", "impaired", "not ready"] = Field(description="impaired: it answers, and something beside has ended")
+    reason: str | None = Field(description="Why it may not be asked, or what is not done any more")
+    parts: dict[str, bool] = Field(description="What works beside the requests, and whether it still does",
+                                   examples=[{"inference": True, "drain": True}])
     model_version: str | None = Field(examples=["v20260501_120000"])
     keys_are_asked: bool = Field(description="False: no key is configured, and everybody may ask")
     predictions_to_store: int | None = Field(description="Rows on their way to the database; null in a demo", examples=[0])

@@ -40,6 +40,11 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self, timeout: float = 10.0) -> bool:
         """Move what waits, as far as that is possible within ``timeout`` seconds; whether nothing waits any more.
 

@@ -79,6 +79,11 @@ class KeyRing:
         """
         return not self._own and self._rows == [] and not self._had_keys
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the keys are still read anew."""
+        return self._store is None or self._thread.is_alive()
+
     def close(self) -> None:
         """Stop reading."""
         self._stop.set()

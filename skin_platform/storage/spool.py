@@ -58,14 +58,18 @@ class Spool:
         """Whether a row can be kept, also where none comes: after a failure it is tried, every ``TRY_SECONDS`` at most."""
         if self._fails and time.monotonic() - self._tried_at >= TRY_SECONDS:
             try:
-                with self.file.transaction():  # of which nobody sees anything
-                    [[number]] = self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, 'trial', 'trial', ?) "
-                                                  "RETURNING number", (TRIAL,))
-                    self.remove([number])
+                self.try_out()
                 self._note(None)
             except SpoolError as error:
                 self._note(error)
         return not self._fails
+
+    def try_out(self) -> None:
+        """Keep a row and forget it, of which nobody sees anything. Raises as ``add`` does."""
+        with self.file.transaction():
+            [[number]] = self.file.insert("INSERT INTO rows(number, kind, id, row) VALUES (?, 'trial', 'trial', ?) "
+                                          "RETURNING number", (TRIAL,))
+            self.remove([number])
 
     def _note(self, error: SpoolError | None) -> None:
         if error is not None:

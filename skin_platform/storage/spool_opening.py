@@ -19,7 +19,7 @@ PAGE_BYTES = 4096
 WAL_PAGES = 4096  # 16 MB: from there on a checkpoint is worth its wait for the disk
 WAL_PAGES_AT_MOST = 4 * WAL_PAGES  # where nobody asks for checkpoints, an addition makes one, and waits for the disk
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-TABLES = ("rows", "refused", "jobs")
+TABLES = ("belongs", "rows", "refused", "jobs")
 # A row's number is the time at which it was added, in nanoseconds: never given twice, without a page that counts (AUTOINCREMENT
 # takes a third longer). The image comes last: to read what stands behind it would be to read all of it.
 SCHEMA = """
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS jobs(number INTEGER PRIMARY KEY, job_id TEXT NOT NULL
     attempts INTEGER NOT NULL DEFAULT 0, finished_at REAL, options TEXT NOT NULL, result TEXT, error TEXT,
     image_bytes INTEGER NOT NULL, image BLOB);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs(state, number);
+CREATE TABLE IF NOT EXISTS belongs(number INTEGER PRIMARY KEY, database TEXT NOT NULL);
 """
 
 

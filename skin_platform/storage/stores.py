@@ -21,6 +21,7 @@ from skin_platform.storage.claiming import ClaimRules, claim
 from skin_platform.storage.datasets import Datasets
 from skin_platform.storage.door import DoorRules
 from skin_platform.storage.embeddings import Embeddings
+from skin_platform.storage.home_folder import check_home
 from skin_platform.storage.landing_bucket import LandingBucket
 from skin_platform.storage.ledger import LandingLedger
 from skin_platform.storage.lesions import LesionsTable
@@ -116,6 +117,7 @@ class Stores:
 def prepare_home(settings: Settings) -> None:
     """Create the folders of ``SKIN_HOME``, its ``dataset.yaml`` where there is none, and Dagster's instance file."""
     home = settings.home
+    check_home(home.root)
     for folder in (home.root, home.landing, home.dagster, home.mlflow, home.bentoml):
         folder.mkdir(parents=True, exist_ok=True)
     config = settings.dataset_config_path

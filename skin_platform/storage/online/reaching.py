@@ -42,6 +42,9 @@ def created(url: str) -> sa.Engine:
     kind = made.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise OnlineStoreError(f"DATABASE_URL names a database of the kind {kind!r}: sqlite or postgresql it has to be")
+    if kind == "sqlite" and made.database not in (None, "", ":memory:") and not Path(str(made.database)).is_absolute():
+        raise OnlineStoreError(f"DATABASE_URL names the SQLite file {made.database}, which depends on the folder that a "
+                               f"command is given in: write all of its path, as in sqlite:///{Path(str(made.database)).absolute()}")
     connect_args = POSTGRESQL if kind == "postgresql" else {"timeout": LOCK_SECONDS}
     # a SQLite file is opened for each use: one that was deleted or replaced would take rows until the last handle is closed
     pool = sa.NullPool if kind == "sqlite" and made.database not in (None, "", ":memory:") else None
@@ -50,12 +53,23 @@ def created(url: str) -> sa.Engine:
 
 
 def made_place(engine: sa.Engine) -> None:
-    """The folder and the file of a SQLite database, which is nobody else's to read; nothing for PostgreSQL."""
+    """The file of a SQLite database, which is nobody else's to read; nothing for PostgreSQL.
+
+    Raises ``OnlineStoreError`` where its folder is not there: a path that was mistyped makes none.
+    """
+    check_place(engine)
     place = _place(engine)
     if place is not None:
         with suppress(OSError):  # what is wrong with it SQLite tells
-            place.parent.mkdir(parents=True, exist_ok=True)
             made_private(place)
+
+
+def check_place(engine: sa.Engine) -> None:
+    """Raises ``OnlineStoreError`` where this is a SQLite database whose folder is not there."""
+    place = _place(engine)
+    if place is not None and not place.parent.is_dir():
+        raise OnlineStoreError(f"the SQLite database {place} cannot be there, for there is no folder {place.parent}: mend the "
+                               "path in DATABASE_URL, or make the folder")
 
 
 def is_missing(engine: sa.Engine) -> bool:

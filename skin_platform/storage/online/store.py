@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from skin_platform.storage.online import migrating
-from skin_platform.storage.online.reaching import OnlineStoreError, created, is_missing, made_place, reaching
+from skin_platform.storage.online.reaching import OnlineStoreError, check_place, created, is_missing, made_place, reaching
 from skin_platform.storage.online.tables import API_KEYS, FEEDBACK, PREDICTIONS, SHADOW_PREDICTIONS
 
 TABLES = {"prediction": PREDICTIONS, "shadow": SHADOW_PREDICTIONS, "feedback": FEEDBACK}
@@ -32,9 +32,18 @@ class OnlineStore:
         """The URL without its password."""
         return self.engine.url.render_as_string(hide_password=True)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether this is a SQLite database whose file is not there: ``upgrade`` makes one."""
+        return is_missing(self.engine)
+
+    def check_place(self) -> None:
+        """Raises ``OnlineStoreError`` where the folder of a SQLite database is not there."""
+        check_place(self.engine)
+
     def revision(self) -> migrating.Revision:
         """Which revision the database has, and which one this code wants; nothing is changed."""
-        if is_missing(self.engine):
+        if self.is_missing:
             return migrating.Revision(None, migrating.newest(), "empty")
         with reaching(self.engine), self.engine.connect() as connection:
             return migrating.revision_of(connection)
@@ -56,7 +65,7 @@ class OnlineStore:
         Raises ``RefusedRowsError`` where one of them can never be inserted; then none is.
         """
         insert = insert_postgresql if self.engine.dialect.name == "postgresql" else insert_sqlite
-        if is_missing(self.engine):  # to insert would make a file that others can read
+        if self.is_missing:  # to insert would make a file that others can read
             raise OnlineStoreError(f"the online store {self.shown_url} is not there")
         if rows:
             with reaching(self.engine), self.engine.begin() as connection:
@@ -111,7 +120,7 @@ class OnlineStore:
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows; none where the database is still empty, which stays so. One of before is upgraded first."""
-        if not self.is_ready or is_missing(self.engine):
+        if not self.is_ready or self.is_missing:
             if self.revision().state == "empty":
                 return []
             self.upgrade()
