@@ -112,7 +112,7 @@ def test_golden_images_are_held_against_the_answers_in_that_precision(settings):
     assert verdict.tolerance == max(ROUNDING["bf16"], verdict.worst)
     for off, is_refused in ((0.5 * verdict.tolerance, False), (2 * verdict.tolerance, True)):
         first = bundle.golden[0].sha256
-        row = np.array(verdict.golden[first]) + [off, -off, 0]
+        row = np.array(verdict.golden[first]) + np.array([off, -off, 0])
         fault = fault_of(settings, judged(tiny_bundle(), golden={**verdict.golden, first: row.tolist()}))
         assert (fault is not None) == is_refused
         assert fault is None or (f"allowed {verdict.tolerance:.2g}" in fault and COMMAND in fault)
@@ -125,7 +125,7 @@ def test_f32_needs_no_verdict_and_is_held_to_the_checkpoint(tmp_path):
     bundle = judged(tiny_bundle(), gates=[says(gate, blocks=True) for gate in GATES])
     assert fault_of(settings, bundle) is None
     first = bundle.golden[0]
-    off = replace(first, probabilities=tuple(np.array(first.probabilities) + [2 * GOLDEN_TOLERANCE, 0, 0]))
+    off = replace(first, probabilities=tuple(np.array(first.probabilities) + 2 * GOLDEN_TOLERANCE))
     assert "allowed 0.0001" in fault_of(settings, replace(bundle, golden=(off, *bundle.golden[1:])))
 
 
