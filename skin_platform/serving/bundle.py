@@ -13,6 +13,7 @@ served (``serving.exporting``).
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -145,12 +146,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
 
 def read_bundle(folder: Path) -> Bundle:
     """The bundle in ``folder``; raises ``BundleError`` where a file is missing or not the one that ``bundle.json`` records."""
+    provenance, files = _pinned(folder)
     try:
-        provenance = Provenance(**provenance_of(folder))
-        files = {name: (folder / name).read_bytes() for name in provenance.files}
-        for name, data in files.items():
-            if hashlib.sha256(data).hexdigest() != provenance.files[name]:
-                raise BundleError(f"{folder / name} is not the file that {RECORD} records")
         index = json.loads(files["class_index.json"])
         golden = tuple(GoldenImage(entry["sha256"], files[f"golden/{entry['sha256']}"], tuple(entry["probabilities"]))
                        for entry in json.loads(files["golden.json"]))
@@ -160,8 +157,30 @@ def read_bundle(folder: Path) -> Bundle:
                       OutOfDistribution.from_npz(files[OOD]) if OOD in files else None, files.get(EVALUATION, b""),
                       files.get(MANIFEST, b""),
                       tuple(PrecisionVerdict(**entry) for entry in json.loads(files.get(PRECISIONS, b"[]"))))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder} is no usable bundle: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{_shown(folder)} is no bundle of this release: {error}") from error
+
+
+def _pinned(folder: Path) -> tuple[Provenance, dict[str, bytes]]:
+    """``bundle.json`` and every file that it records, as recorded. Callers are told: no path of this machine in an error."""
+    shown = _shown(folder)
+    try:
+        provenance = Provenance(**provenance_of(folder))
+        files = {name: (folder / name).read_bytes() for name in provenance.files}
+    except OSError as error:
+        name = os.path.relpath(error.filename or folder / RECORD, folder)
+        raise BundleError(f"{shown}/{name} " + ("is missing" if isinstance(error, FileNotFoundError) else
+                                                f"cannot be read ({error.strerror})")) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BundleError(f"{shown}/{RECORD} is damaged, or of another release: {error}") from error
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != provenance.files[name]:
+            raise BundleError(f"{shown}/{name} is damaged: it is not the file that {RECORD} records")
+    return provenance, files
+
+
+def _shown(folder: Path) -> str:
+    return "/".join(folder.parts[-2:])
 
 
 def bundle_digest(folder: Path) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
+from skin_platform.serving.damage import EXPORT, with_remedy
 from skin_platform.serving.desk import Current, Desk, Following, Refused
 from skin_platform.serving.exporting import exported_version, read_promotion
 from skin_platform.serving.loading import taken_up
@@ -83,8 +84,8 @@ class Follower:
                 read_bundle(folder)
                 return replace(current, promotion=read_promotion(folder))
         except (BundleError, OSError) as error:
-            return Current(None, None, str(error))
-        return taken_up(folder, self._desk.settings)
+            return with_remedy(Current(None, None, str(error)), folder, EXPORT)
+        return with_remedy(taken_up(folder, self._desk.settings), folder, EXPORT)
 
     def _switch(self, new: Current) -> None:
         former = self._desk.replace(new)
@@ -105,7 +106,7 @@ class Follower:
         if new and not current.can_answer:
             self._desk.replace(new)
         observe_swap("refused")
-        logger.error("model %s stays out, %s: %s", version or "(none)",
+        logger.error("model %s in %s stays out, %s: %s", version or "(none)", export,
                      f"{current.version} goes on answering" if current.can_answer else "and none answers", reason)
 
     def _close_unused(self) -> None:

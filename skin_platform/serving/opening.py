@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from skin_platform.core.images import Limits
+from skin_platform.serving.damage import BENTO, GIVEN, PINNED_EXPORT, with_remedy
 from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.following import Follower
 from skin_platform.serving.jobs import Worker
@@ -86,12 +87,13 @@ def _answer_first(desk: Desk, settings: Settings, stack: ExitStack) -> None:
     own = SOURCE / "bundle" if (SOURCE.parent / "bento.yaml").is_file() else None
     if settings.skin_bundle is not None or not settings.skin_follow_champion:
         first = settings.skin_bundle or own or settings.home.export
-        if settings.skin_bundle or first.exists():
-            desk.replace(taken_up(first, settings))
+        remedy = GIVEN if settings.skin_bundle else BENTO if own else PINNED_EXPORT
+        if settings.skin_bundle or first.exists() or first.is_symlink():
+            desk.replace(with_remedy(taken_up(first, settings), first, remedy))
         return
     follower = stack.enter_context(closing(Follower(desk)))
     follower.look()
     if not desk.current.can_answer and own is not None:
-        desk.replace(taken_up(own, settings))
+        desk.replace(with_remedy(taken_up(own, settings), own, BENTO))
     follower.start()
     desk.parts["follower"] = follower

@@ -41,6 +41,8 @@ class Watch:
     def _look(self) -> Look:
         folder = self.export.resolve()
         seen = _seen(folder)
+        if not seen and self.export.is_symlink():  # what it names is gone, which is not to name nothing
+            return Look(folder, ((str(folder), 0, 0),))
         return Look(folder if seen else None, seen)
 
 

@@ -7,6 +7,7 @@ Here: noticing, and a sentence on each. Not here: bringing it in step (``promoti
 from skin_platform.core.card_check import lines_not_in
 from skin_platform.defs.registry.model_card import card_evidence, read_card
 from skin_platform.defs.registry.truth import registry_out_of_step
+from skin_platform.serving.bundle import BundleError, read_bundle
 from skin_platform.serving.exporting import read_promotion
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.moves import ALIASES
@@ -49,6 +50,14 @@ def _concerned(stores: Stores) -> list[str]:
     return sorted({version for move in moves for version in (move.version, move.former) if version})
 
 
+def _export_damage(stores: Stores) -> str:
+    try:
+        read_bundle(stores.settings.home.export.resolve())
+    except (BundleError, OSError) as error:
+        return f"the export of the champion is damaged: {error}"
+    return ""
+
+
 def _export_fault(stores: Stores) -> str:
     champion, exported = stores.moves.current("champion"), read_promotion(stores.settings.home.export)
     if champion is None:
@@ -56,5 +65,5 @@ def _export_fault(stores: Stores) -> str:
     if exported is None:
         return f"the champion {champion.version} is not exported"
     if (exported.version, exported.number) == (champion.version, champion.number):
-        return ""
+        return _export_damage(stores)
     return f"{exported.version} is exported, and {champion.version} is the champion since {champion.at}"
