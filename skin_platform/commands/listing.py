@@ -4,7 +4,7 @@ Here: the list, which goes on past versions that are damaged. Not here: when a v
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -26,11 +26,15 @@ PROMOTED = {"promoted": "promoted on it", "forced": "stale", "rolled back": "bro
 
 @dataclass(frozen=True)
 class Standing:
-    """What a version's verdict says now: in a word or two, the gates that refuse it, and why it says nothing (any more)."""
+    """What a version's verdict says now: in a word or two, the gates that refuse it, and why it says nothing (any more).
+
+    ``precisions`` are the lower ones that it was judged in: {"openvino bf16": "passed"}.
+    """
 
     verdict: str
     gates: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    precisions: dict[str, str] = field(default_factory=dict)
 
     def short(self) -> str:
         """For a narrow column: two lines at most."""
@@ -46,7 +50,8 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
     stores = Stores(settings_of(home))
     found, history = stores.versions.described(), stores.moves.history("champion")
     champion = history[-1] if history else None
-    standings = [standing(item.version, champion, stores) if not item.damage else Standing("unknown") for item in found]
+    standings = [replace(standing(item.version, champion, stores), precisions=_precisions(item.version, stores))
+                 if not item.damage else Standing("unknown") for item in found]
     if as_json:
         told = [_as_dict(*pair, champion) for pair in zip(found, standings, strict=True)]
         print(json.dumps(told, ensure_ascii=False))
@@ -54,8 +59,10 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
     # the rest is in --json: 80 columns hold no more
     table = Table(*(Column(name, no_wrap=True) for name in ("version", "accuracy (95 %)", "alias", "verdict")))
     for item, state in zip(found, standings, strict=True):
+        lower = [f"{name.rpartition(' ')[2]}: {word}" for name, word in state.precisions.items()]
         forced = champion and champion.version == item.version and by_force(history)
-        table.add_row(item.version, _score(item), "\n".join([*item.aliases, *(["BY FORCE"] if forced else [])]), state.short())
+        table.add_row(item.version, _score(item), "\n".join([*item.aliases, *(["BY FORCE"] if forced else [])]),
+                      "\n".join([state.short(), *lower]))
     Console().print(table if found else NONE_YET)
     for item in found:
         if item.damage:
@@ -87,10 +94,16 @@ def standing(version: str, champion: "Move | None", stores: "Stores") -> Standin
     return Standing(refused, gates) if gates else Standing("no objection")
 
 
+def _precisions(version: str, stores: "Stores") -> dict[str, str]:
+    from skin_platform.defs.precisions import precisions_of
+
+    return {verdict.name: "refused" if verdict.against else "passed" for verdict in precisions_of(version, stores)}
+
+
 def _as_dict(item: "ModelVersion", state: Standing, champion: "Move | None") -> dict[str, Any]:
     promotion = asdict(champion) if champion and champion.version == item.version else None
     return {"version": item.version, **item.manifest, "aliases": item.aliases, "verdict": state.verdict, "faults": state.faults,
-            "damage": item.damage or None, "promotion": promotion}
+            "precisions": state.precisions, "damage": item.damage or None, "promotion": promotion}
 
 
 def _score(item: "ModelVersion") -> str:

@@ -50,7 +50,12 @@ class PrecisionVerdict:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gates", tuple(self.gates))  # JSON gives lists
-        object.__setattr__(self, "golden", {sha256: tuple(row) for sha256, row in self.golden.items()})
+        object.__setattr__(self, "golden", {sha256: tuple(row) for sha256, row in dict(self.golden).items()})
+
+    @property
+    def name(self) -> str:
+        """What answers so, as an engine is named."""
+        return f"{self.engine} {self.precision}"
 
     @property
     def against(self) -> list[str]:

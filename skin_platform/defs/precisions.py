@@ -11,8 +11,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from skin_platform.core.precisions import EXACT, PrecisionVerdict
+from skin_platform.core.precisions import EXACT, PrecisionVerdict, how_to_judge
 from skin_platform.serving.runtimes import PRECISIONS
+from skin_platform.storage.faults import DamagedError
 from skin_platform.storage.stores import Stores
 
 ENGINES = ("openvino",)  # those that compute in another precision than the model's own
@@ -25,20 +26,20 @@ def lower_precisions() -> list[tuple[str, str]]:
 
 
 def precisions_of(version: str, stores: Stores) -> Iterator[PrecisionVerdict]:
-    """The verdicts on lower precisions of a version; one of an earlier release is none, and is said to be.
+    """The verdicts on lower precisions of a version. One that is damaged, or of an earlier release, is none, and is said to be:
+    the version itself answers in f32 as before.
 
-    Raises ``KeyError`` for an unknown version, ``StorageError`` for a damaged verdict.
+    Raises ``KeyError`` for an unknown version, ``StorageError`` where the store does not answer.
     """
     stores.versions.read_manifest(version)
     for engine, precision in lower_precisions():
         try:
-            data = stores.versions.read_file(version, file_of(engine, precision))
+            yield PrecisionVerdict(**json.loads(stores.versions.read_file(version, file_of(engine, precision))))
         except KeyError:
             continue
-        try:
-            yield PrecisionVerdict(**json.loads(data))
-        except (TypeError, ValueError) as error:
-            logger.warning("%s of model version %s is not of this release (%s)", file_of(engine, precision), version, error)
+        except (DamagedError, TypeError, ValueError) as error:
+            logger.warning("%s of model version %s is not usable (%s): %s", file_of(engine, precision), version, error,
+                           how_to_judge(version, precision))
 
 
 def keep_precision(verdict: PrecisionVerdict, stores: Stores) -> None:

@@ -37,7 +37,8 @@ def lesion_classifier(
         "checkpoint_sha256": provenance.checkpoint_sha256, "dataset_digest": provenance.dataset_digest,
         "serving_code_sha256": provenance.serving_code_sha256, "labels": ", ".join(bundle.labels),
         "accuracy": provenance.accuracy, "golden_images": len(bundle.golden), "onnx_bytes": len(bundle.model),
-        "model_card": bool(bundle.model_card), "environment": footprint(REQUIREMENTS).told,
+        "precisions": ", ".join(f"{found.name} {'refused' if found.against else 'passed'}" for found in bundle.precisions)
+        or "f32 alone", "model_card": bool(bundle.model_card), "environment": footprint(REQUIREMENTS).told,
         "flags_images_of_another_kind_at": bundle.ood.level_in_force if bundle.ood else "no detector",
     })
 

@@ -105,6 +105,8 @@ def test_what_passes_is_kept_with_the_version_and_served_from_then_on(world):
     assert (found.version, found.fault, found.engine.bundle.precisions) == (sound, None, (kept,))
     assert exported_version(settings.home.export) == sound
     assert loaded(settings.home.export, load_settings(skin_home=settings.home.root)).fault is None
+    listed = CliRunner().invoke(app, ["list", "--json", "--home", str(settings.home.root)], catch_exceptions=False).stdout
+    assert {item["version"]: item["precisions"] for item in json.loads(listed)}[sound] == {"openvino bf16": "passed"}
 
 
 def test_a_network_that_bf16_cannot_hold_fails_the_gates_and_goes_on_in_f32(world):
