@@ -12,6 +12,7 @@ from skin_platform.storage.keys import KeyRing
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.online.tables import REVISIONS
 from skin_platform.storage.spool import Spool
+from skin_platform.storage.spool_belonging import Hold
 from skin_platform_tests.storage.recorded import prediction
 
 
@@ -78,6 +79,37 @@ def test_a_database_that_cannot_be_asked_is_told_without_its_password(home, monk
         assert done.exit_code == 1, "who asks by a script must see it"
         assert ("cannot be asked" if "--json" not in arguments else '"state": "unknown"') in done.stdout
         assert "secret" not in done.stdout
+
+
+def test_a_mistyped_database_gets_no_key_and_no_folder(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'no such' / 'online.db'}")
+    for arguments in (("keys", "add", "a", "--scope", "predict"), ("database", "upgrade")):
+        assert f"there is no folder {tmp_path / 'no such'}" in str(CliRunner().invoke(cli.app, arguments).exception)
+    done = CliRunner().invoke(cli.app, ("database", "status"))
+    assert (done.exit_code, "there is no folder" in done.stdout) == (1, True)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'onlime.db'}")
+    error = CliRunner().invoke(cli.app, ("keys", "add", "a", "--scope", "predict")).exception
+    assert "onlime.db (DATABASE_URL) is not there: mend DATABASE_URL, or make" in str(error)
+    assert list(tmp_path.iterdir()) == []
+    ran("database", "upgrade")
+    ran("keys", "add", "a", "--scope", "predict")
+
+
+def test_whose_the_spool_is_is_shown_and_a_person_may_give_it_to_another(home, monkeypatch, tmp_path):
+    assert "there is no spool" in ran("database", "adopt").stdout
+    settings = load_settings()
+    spool = Spool(settings.home.spool, settings.skin_spool_bytes)
+    Hold(spool.file, "sqlite:///online.db").close()
+    spool.add("prediction", prediction(1))
+    assert "belongs to another database" not in ran("database", "status").stdout
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    assert "belongs to another database, sqlite:///online.db, while DATABASE_URL names sqlite:////" in (
+        ran("database", "status").stdout)
+    assert "no more to sqlite:///online.db; 1 row(s) wait for the next service" in ran("database", "adopt").stdout
+    assert "already" in ran("database", "adopt").stdout
+    told = json.loads(ran("database", "status", "--json").stdout)["spool"]
+    assert told["belongs_to"] == told["database"] == f"sqlite:///{tmp_path / 'other.db'}"
+    spool.close()
 
 
 def test_rows_that_the_database_refused_are_shown_and_tried_again(home):

@@ -103,6 +103,47 @@ def test_a_bad_bundle_stays_out_and_is_tried_again_when_it_changes(settings, des
     assert (desk.current.version, desk.followed.refused) == (version_of(2), None)
 
 
+@pytest.mark.parametrize(("harm", "said"), [
+    ("changed", "model.onnx is damaged"), ("missing", "calibration.json is missing"), ("cut", "bundle.json is damaged"),
+    ("gone", "bundle.json is missing")])
+def test_damage_to_the_export_names_the_file_and_the_command_that_mends_it(settings, desk, follower, caplog, harm, said):
+    folder = promoted(settings, tiny_bundle(1), 1)
+    damage(folder, harm)
+    follower.look()
+    told = f"runs/{folder.name}/{said}"
+    for fault in (desk.current.fault, desk.followed.refused.reason):
+        assert fault.startswith(told)
+        assert fault.endswith("`skin models record` exports the champion anew, and the running service takes it up by itself")
+        assert str(settings.home.root) not in fault, "callers are told it, too"
+    assert str(settings.home.export) in caplog.text
+    promoted(settings, tiny_bundle(1), 1)
+    follower.look()
+    assert (desk.current.version, desk.current.fault, desk.followed.refused) == (version_of(1), None, None)
+
+
+@pytest.mark.parametrize(("given", "said"), [("own choice", "SKIN_BUNDLE"), ("pinned", "skin models record")])
+def test_damage_to_a_pinned_bundle_names_what_mends_that(settings, given, said):
+    folder = promoted(settings, tiny_bundle(1), 1)
+    damage(folder, "missing")
+    pinned = {"skin_bundle": folder} if given == "own choice" else {"skin_follow_champion": False}
+    running = opened(load_settings(skin_home=settings.home.root, **pinned))
+    assert "calibration.json is missing; " in running.desk.current.fault
+    assert said in running.desk.current.fault
+    assert running.desk.current.fault.endswith("then start the service anew")
+    running.close()
+
+
+def damage(folder, harm):
+    if harm == "changed":
+        (folder / "model.onnx").write_bytes(b"x")
+    elif harm == "missing":
+        (folder / "calibration.json").unlink()
+    elif harm == "cut":
+        (folder / "bundle.json").write_text("{", encoding="utf-8")
+    else:
+        shutil.rmtree(folder)
+
+
 def test_a_bad_first_bundle_is_the_reason_of_the_refusals(settings, desk, follower):
     promoted(settings, spoilt(tiny_bundle(1)), 1)
     follower.look()

@@ -12,6 +12,7 @@ import pytest
 
 from skin_platform.defs import bundling
 from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
+from skin_platform.defs.registry.behind import behind_the_moves
 from skin_platform.serving.bento_store import PackingError, bento_folder
 from skin_platform.serving.bundle import BundleError, read_bundle
 from skin_platform.serving.engine import Engine
@@ -213,7 +214,9 @@ def test_an_export_that_is_damaged_or_was_killed_half_way_is_replaced(home):
     (export / "calibration.json").write_text("{}")
     (export.parent / f".{version}-1.partial").mkdir()
     (export.parent / f".{export.name}.link").symlink_to("nowhere")
+    assert f"runs/{version}-1/calibration.json is damaged" in behind_the_moves(stores)["export"]
     assert export_champion(stores) == version
+    assert "export" not in behind_the_moves(stores)
     assert content(export / "golden") == content(source_of(stores, version) / "bundle" / "golden")
     read_bundle(export)
     assert not list(export.parent.glob(".*.partial"))
