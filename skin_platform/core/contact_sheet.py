@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageOps
 
 from skin_platform.core.cleaning import settled, stripped
-from skin_platform.core.decoding import eight_bits
+from skin_platform.core.flattening import eight_bits
 from skin_platform.core.orientation import TURNS
 from skin_platform.core.redrawing import opened
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skin_platform.core.fingerprints import square
+from skin_platform.core.flattening import by_bands, eight_bits, is_see_through, on_white
 from skin_platform.core.orientation import TURNS, orientation_in
 from skin_platform.core.quality import grey_plane
 
@@ -56,13 +57,6 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """``image`` with 16-bit grey scaled to 8 bits (Pillow's own conversion clips it to white)."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-
-
 def _small(image: Image.Image) -> Image.Image:
     """``image`` decoded, L or RGB, its shorter side brought near ``SMALL_PX`` where it is longer; what is transparent is white.
 
@@ -70,12 +64,16 @@ def _small(image: Image.Image) -> Image.Image:
     """
     image.draft(None, (SMALL_PX, SMALL_PX))
     image.load()
+    factor = max(1, min(image.size) // SMALL_PX)
+    if image.mode in {"L", "RGB"} and not is_see_through(image):
+        return _reduced(image, factor)
+    return by_bands(image, lambda band: _reduced(band, factor), factor)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
     image = eight_bits(image)
-    see_through = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
+    see_through = is_see_through(image)
     if see_through or image.mode not in {"L", "RGB"}:
         image = image.convert("RGBA" if see_through else "RGB")
-    factor = min(image.size) // SMALL_PX
     image = image.reduce(factor) if factor > 1 else image
-    if not see_through:
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return on_white(image) if see_through else image

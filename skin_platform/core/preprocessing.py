@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skin_platform.core.decoding import eight_bits, upright
+from skin_platform.core.decoding import upright
+from skin_platform.core.flattening import BAND_PIXELS, as_rgb, by_bands, is_see_through
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+GREY = {"1", "L", "LA", "I", "I;16", "I;16B"}
 METHOD = 2  # changes with the pixels that the same bytes and settings give; decoded images are kept under it
 
 
@@ -34,13 +37,28 @@ class Preprocessing:
         # a JPEG is decoded at a half, a quarter or an eighth where that suffices: two thirds of the time or less, and on
         # average 0.6 grey levels from a full decode (256 to 112 px)
         image.draft(None, (self.size_px, self.size_px))
-        upright_rgb = _as_rgb(upright(image))
-        width, height = upright_rgb.size
+        picture = upright(image)
+        width, height = picture.size
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
-        small = upright_rgb.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR,
-                                   (left, top, left + side, top + side))
-        return np.asarray(small, dtype=np.uint8)
+        box = (left, top, left + side, top + side)
+        if width * height <= BAND_PIXELS:
+            picture = as_rgb(picture)
+        elif picture.mode != "RGB" or is_see_through(picture):
+            return self._by_channel(picture, box)
+        return np.asarray(self._resized(picture, box), dtype=np.uint8)
+
+    def _by_channel(self, picture: Image.Image, box: Box) -> NDArray[np.uint8]:
+        """A large ``picture``, opaque and in colour one channel after the other, so that no second picture is in memory.
+
+        Before each is resized, it is whole: which way Pillow resizes first depends on the shape, and the pixels on that.
+        """
+        channels = [np.asarray(self._resized(by_bands(picture, lambda band: as_rgb(band).getchannel(name)), box))  # noqa: B023
+                    for name in ("R" if picture.mode in GREY else "RGB")]
+        return np.stack(channels * (3 // len(channels)), axis=-1)
+
+    def _resized(self, image: Image.Image, box: Box) -> Image.Image:
+        return image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR, box)
 
     def tensor(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, S, S, 3) as standardised float32 (N, 3, S, S)."""
@@ -60,13 +78,3 @@ class Preprocessing:
         """The inverse of ``as_dict``."""
         mean, std = (tuple(float(v) for v in stored[name]) for name in ("mean", "std"))
         return cls(int(stored["size_px"]), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """RGB whatever the mode; what is transparent shows white."""
-    if image.mode.startswith("I"):
-        return eight_bits(image).convert("RGB")
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
