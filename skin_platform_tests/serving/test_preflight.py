@@ -1,4 +1,4 @@
-"""Promises of the start: what cannot be recorded is refused in one line that names the folder and the remedy, and ends there."""
+"""Promises of the start: what cannot be recorded is refused in one line that names the folder and the remedy, without a loop."""
 
 import itertools
 import os
