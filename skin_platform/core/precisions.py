@@ -90,8 +90,8 @@ def fault_of(verdict: PrecisionVerdict | None, version: str, subject_sha256: str
         return (f"model version {version} has no verdict on {name}: {command} passes one, where its test images are, and the "
                 "bundle carries it from then on; SKIN_PRECISION=f32 needs none")
     if (verdict.model_version, verdict.subject_sha256) != (version, subject_sha256):
-        return (f"the verdict on {name} that the bundle of {version} carries is of {verdict.model_version}, or of other "
-                f"weights or another calibration: {command} passes one on this")
+        other = "other weights or another calibration" if verdict.model_version == version else verdict.model_version
+        return f"the verdict on {name} that the bundle of {version} carries is of {other}: {command} passes one on this"
     if verdict.against:
         return (f"model version {version} may not answer in {name}, by the gates on {verdict.n} images of '{verdict.split}': "
                 f"{'; '.join(verdict.against)}. SKIN_PRECISION=f32 answers as evaluated")
