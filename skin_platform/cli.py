@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from skin_platform import ending
 from skin_platform.commands import (
@@ -31,6 +30,7 @@ from skin_platform.commands import (
 )
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Lesion images from a folder to an HTTP answer, as one Dagster asset graph.")
@@ -51,7 +51,7 @@ def demo(
     from skin_platform.demo import run_demo
     from skin_platform.telling import Teller, show_story
 
-    console = Console(stderr=as_json)
+    console = printer(stderr=as_json)
     started = time.monotonic()
     story = run_demo(data, settings_of(home), Teller(console).tell, {"epochs": epochs})
     show_story(console, story, time.monotonic() - started)

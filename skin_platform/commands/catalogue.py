@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 OVERVIEW = ("SELECT label, split, count(*) AS images, count(DISTINCT group_id) AS groups, "
             "count(*) FILTER (WHERE exclusion IS NOT NULL) AS kept_out FROM lesions_data GROUP BY ALL ORDER BY ALL")
@@ -37,6 +37,6 @@ def catalogue(
         table = Table(*answer.column_names)
         for row in answer.slice(0, SHOWN_ROWS).to_pylist():
             table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
-        Console().print(table)
+        printer().print(table)
         if len(answer) > SHOWN_ROWS:
             print(f"… and {len(answer) - SHOWN_ROWS} more rows: --out FILE.parquet, or --json")

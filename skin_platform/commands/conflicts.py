@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 
@@ -27,7 +27,7 @@ def conflicts(home: HomeOption = None, as_json: JsonOption = False) -> None:
     for item in found:
         for label, files in item.files.items():
             table.add_row(item.sha256 if label == item.labels[0] else "", said(label), said("\n".join(files)))
-    console = Console()
+    console = printer()
     console.print(table if found else "no image stands under several labels")
     if found:
         console.print(f"decide with: skin resolve {found[0].sha256[:12]} --label … --why …", highlight=False, soft_wrap=True)
@@ -48,7 +48,7 @@ def resolve(
     from skin_platform.telling import Teller
 
     made = decide(settings_of(home), sha256, label, who or getpass.getuser(), why, datetime.now(UTC),
-                  Teller(Console(stderr=as_json)).tell)
+                  Teller(printer(stderr=as_json)).tell)
     if as_json:
         print(json.dumps(asdict(made), ensure_ascii=False))
         return

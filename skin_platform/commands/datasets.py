@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 if TYPE_CHECKING:
     from skin_platform.dataset_config import DatasetConfig
@@ -40,7 +41,7 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table.add_row(version.digest[:SHORT], version.came.created_at[:16].replace("T", " "), str(version.images),
                       *(str(counts.get(split, "–" if split not in _splits(version) else 0)) for split in splits),
                       str(version.moved), "latest" if version.digest == latest else "")
-    Console().print(table if found else "no dataset was frozen yet: `skin demo`, or the job train_now, makes one")
+    printer().print(table if found else "no dataset was frozen yet: `skin demo`, or the job train_now, makes one")
 
 
 @app.command()
@@ -56,7 +57,7 @@ def show(version: VersionArgument = "latest", home: HomeOption = None, as_json: 
         since = {"dataset_config_now": _since(found, stores.settings.dataset)}
         print(json.dumps(found.as_dict() | {"moves": moves} | opened | since, ensure_ascii=False))
         return
-    console = Console()
+    console = printer()
     for name, value in _facts(found).items():
         console.print(f"{name:<16} {escape(value)}", highlight=False, soft_wrap=True)
     console.print(_counts(found))
@@ -83,7 +84,7 @@ def diff(
     if as_json:
         print(json.dumps({"old": first, "new": second} | {c.kind: c.as_dict() for c in changes}, ensure_ascii=False))
         return
-    console = Console()
+    console = printer()
     console.print(f"{first[:SHORT]} → {second[:SHORT]}", highlight=False)
     if not any(change.images for change in changes):
         console.print("no difference")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 TOOK_NOTHING, NOT_ALL = 2, 3  # exit codes
 
@@ -36,7 +36,7 @@ def ingest(
         os.environ["SKIN_DATASET_CONFIG"] = str(config.resolve())
     settings = settings_of(home)
     wanted = [split for split in (splits, *(more_splits or ())) if split]
-    console = Console(stderr=as_json)
+    console = printer(stderr=as_json)
     if settings.s3_endpoint:
         wait_for_answer(settings.s3_endpoint, lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
     plan = plan_ingest(settings, source, wanted)

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.promoting import REFUSED, account
 from skin_platform.commands.versions import VersionArgument, named
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _judge_precision(name: str, engine: str, precision: str, stores: "Stores", *
              f"a service with SKIN_ENGINE={engine} and SKIN_PRECISION={precision} takes it; golden images may be off by "
              f"{verdict.tolerance:.2g} there"]
     for line in lines:
-        Console().print(said(line), highlight=False, soft_wrap=True)
+        printer().print(said(line), highlight=False, soft_wrap=True)
     return bool(verdict.against)
 
 
@@ -82,4 +82,4 @@ def _show(title: str, verdicts: Sequence[Mapping[str, Any]]) -> None:
     table = Table("gate", "status", "why", title=title)
     for verdict in verdicts:
         table.add_row(verdict["gate"], f"{verdict['status']}{', blocks' if verdict['blocks'] else ''}", said(verdict["reason"]))
-    Console().print(table)
+    printer().print(table)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def list_keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
         rate = row["rate_per_minute"]
         table.add_row(escape(row["name"]), ", ".join(row["scopes"]), "default" if rate is None else str(rate or "no limit"),
                       _day(row["created_at"]), _day(row["revoked_at"]))
-    Console().print(table if rows else "there are no keys: `skin keys add NAME --scope predict` makes one")
+    printer().print(table if rows else "there are no keys: `skin keys add NAME --scope predict` makes one")
 
 
 @app.command()

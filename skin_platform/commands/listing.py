@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.versions import NONE_YET
 from skin_platform.core.intervals import Interval, with_interval
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def list_versions(home: HomeOption = None, as_json: JsonOption = False) -> None:
         forced = champion and champion.version == item.version and by_force(history)
         table.add_row(item.version, _score(item), "\n".join([*item.aliases, *(["BY FORCE"] if forced else [])]),
                       "\n".join([state.short(), *lower]))
-    Console().print(table if found else NONE_YET)
+    printer().print(table if found else NONE_YET)
     for item in found:
         if item.damage:
-            Console().print(said(item.damage), highlight=False, soft_wrap=True)
+            printer().print(said(item.damage), highlight=False, soft_wrap=True)
 
 
 def standing(version: str, champion: "Move | None", stores: "Stores") -> Standing:

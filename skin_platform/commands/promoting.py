@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
 from skin_platform.commands.versions import VersionArgument, named
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def promote(
     from skin_platform.defs.registry.reigns import NotPromotedError
     from skin_platform.storage.stores import Stores
 
-    stores, console = Stores(settings_of(home)), Console(stderr=as_json)
+    stores, console = Stores(settings_of(home)), printer(stderr=as_json)
     name = named(stores.versions, version)
     before = stores.moves.current("champion")
     try:
@@ -55,7 +56,7 @@ def rollback(
     from skin_platform.defs.registry.reigns import NotPromotedError
     from skin_platform.storage.stores import Stores
 
-    stores, console = Stores(settings_of(home)), Console(stderr=as_json)
+    stores, console = Stores(settings_of(home)), printer(stderr=as_json)
     before = stores.moves.current("champion")
     try:
         move = rollback(stores, by=account() if by is None else by, why=why, warn=_warner(console),
@@ -89,7 +90,7 @@ def compare(
             f"{paired.difference:+.3f} ({paired.interval.low:+.3f} to {paired.interval.high:+.3f})")
         # value over interval: 80 columns hold no more
         table.add_row(said(line.score), str(line.n), *(text.replace(" (", "\n(") for text in (line.first, line.second, told)))
-    Console().print(table)
+    printer().print(table)
 
 
 def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -102,7 +103,7 @@ def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
         return
     if not moves:
         print("no version was promoted yet")
-    console = Console()
+    console = printer()
     for move in moves:
         kind = move.kind.upper() if move.kind == "forced" else move.kind
         instead = f" instead of {move.former}" if move.former else ""

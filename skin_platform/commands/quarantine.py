@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def list_refused(
     if as_json:
         print(json.dumps([entry.as_dict() for entry in entries], ensure_ascii=False))
         return
-    _show(Console(), entries, f"{len(entries)} file(s) {'refused so far' if show_all else 'in quarantine'}")
+    _show(printer(), entries, f"{len(entries)} file(s) {'refused so far' if show_all else 'in quarantine'}")
 
 
 @app.command()
@@ -61,7 +62,7 @@ def retry(
     if not (file_ids or batch or everything):
         raise ValueError("name what to judge again: file ids, --batch B, or --all")
     settings = settings_of(home)
-    console = Console(stderr=as_json)
+    console = printer(stderr=as_json)
     entries = by_hand.choose(Stores(settings), file_ids or (), batch)
     done = by_hand.retry(settings, entries, who or getpass.getuser(), datetime.now(UTC), Teller(console).tell)
     if as_json:

@@ -3,9 +3,8 @@
 import json
 from dataclasses import asdict
 
-from rich.console import Console
-
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 
 def rebuild(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -23,7 +22,7 @@ def rebuild(home: HomeOption = None, as_json: JsonOption = False) -> None:
     prepare_home(settings)
     with instance_in(settings.home.dagster) as instance:
         walk_job(build_definitions(default_resources(settings)), instance, "rebuild_metadata",
-                 Teller(Console(stderr=as_json)).tell)
+                 Teller(printer(stderr=as_json)).tell)
     state = Stores(settings).catalogue.state()
     if state is None:
         raise ValueError("there is no batch to rebuild from")

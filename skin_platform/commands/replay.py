@@ -4,10 +4,10 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _show(found: "Replay") -> None:
     for one in sorted(found.differences, key=lambda one: -one.worst)[:SHOWN]:
         now = f"[bold]{said(one.label)}[/]" if one.is_other_label else said(one.label)
         table.add_row(one.image_sha256[:12], one.stored_version, said(one.stored_label), now, f"{one.worst:.2g}")
-    console = Console()
+    console = printer()
     console.print(table)
     if len(found.differences) > SHOWN:
         console.print(f"… and {len(found.differences) - SHOWN} with smaller ones (--json has all)", highlight=False)

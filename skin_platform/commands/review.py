@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 if TYPE_CHECKING:
     from skin_platform.core.review import ReviewItem
@@ -32,7 +32,7 @@ def list_queue(
     if as_json:
         print(json.dumps({"queue": asdict(reference), "items": [asdict(item) for item in items]}, ensure_ascii=False))
         return
-    console = Console()
+    console = printer()
     console.print(_table(items[:at_most], f"{len(items)} image(s) to look at") if items else "nobody needs to look at anything")
     if items:
         told = f"; the probe behind it is right in {reference.probe_accuracy:.0%} of images: trust the first ones most"
@@ -48,7 +48,7 @@ def make(home: HomeOption = None) -> None:
     from skin_platform.telling import Teller
 
     settings = settings_of(home)
-    make_queue(settings, Teller(Console()).tell)
+    make_queue(settings, Teller(printer()).tell)
     print(f"{len(newest_queue(Stores(settings))[1])} image(s) to look at: skin review list")
 
 

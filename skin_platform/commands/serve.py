@@ -22,7 +22,7 @@ def serve(home: HomeOption = None, port: Annotated[int | None, typer.Option(help
     from skin_platform.serving.footprint import footprint
     from skin_platform.serving.launch import check_port_is_free, serve_command, serve_environment
     from skin_platform.serving.packing import REQUIREMENTS
-    from skin_platform.serving.preflight import check_start, new_database
+    from skin_platform.storage.online.preflight import check_start, new_database
     from skin_platform.storage.stores import prepare_home
 
     settings = settings_of(home)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 from skin_platform.saying import said
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def trace(
         told = {"training": [vars(row) for row in rows.training]} | ({"missing": missing} if images else {})
         print(json.dumps(found.as_dict() | told, ensure_ascii=False))
     else:
-        _show_prediction(Console(), found, rows, missing)
+        _show_prediction(printer(), found, rows, missing)
 
 
 def _trace_image(image: str, home: Any, *, is_json: bool) -> None:
@@ -60,7 +61,7 @@ def _trace_image(image: str, home: Any, *, is_json: bool) -> None:
     if is_json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
-        _show_image(Console(), found)
+        _show_image(printer(), found)
 
 
 def _show_prediction(console: Console, trace: "Trace", images: "TracedImages", missing: Sequence[str] | None) -> None:

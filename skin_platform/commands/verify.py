@@ -3,11 +3,11 @@
 import json
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.printing import printer
 
 SHOWN = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "not tried": "[yellow]not tried[/]", "note": "note"}
 
@@ -34,7 +34,7 @@ def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
     table = Table("step", "", "what was seen", title=f"object store {escape(found.store)}", title_justify="left")
     for step in found.steps:
         table.add_row(step.name.replace("_", " ").replace("url", "URL"), SHOWN[step.status], escape(step.detail))
-    console = Console()
+    console = printer()
     console.print(table)
     console.print("[green]the store does what is asked of it[/]; nothing was left behind" if found.passed
                   else "[bold red]the store cannot be used as it is[/]")
