@@ -15,15 +15,14 @@ from skin_platform.serving.following import Follower
 from skin_platform.serving.jobs import Worker
 from skin_platform.serving.keeping import ImageKeeper
 from skin_platform.serving.loading import taken_up
-from skin_platform.serving.preflight import new_database
 from skin_platform.serving.shadowing import Shadow
 from skin_platform.settings import Settings
 from skin_platform.storage.draining import Drain
 from skin_platform.storage.jobs import Jobs
 from skin_platform.storage.keys import KeyRing
+from skin_platform.storage.online.preflight import held, new_database
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool import Spool
-from skin_platform.storage.spool_belonging import Hold, database_name
 
 logger = logging.getLogger("bentoml.skin_platform")
 SOURCE = Path(__file__).resolve().parents[2]  # of a bento, or where the package is installed
@@ -43,7 +42,7 @@ class Opened:
 def opened(settings: Settings) -> Opened:
     """The parts that ``settings`` ask for, running; an engine that may not answer is a fault on the desk, no error here.
 
-    Raises one of ``preflight.FAULTS`` where nothing can be recorded on this machine.
+    Raises one of ``online.preflight.FAULTS`` where nothing can be recorded on this machine.
     """
     with ExitStack() as stack:
         limits = Limits(settings.skin_max_image_bytes, settings.skin_max_image_pixels, settings.skin_min_image_side_px)
@@ -70,7 +69,7 @@ def _record(desk: Desk, settings: Settings, stack: ExitStack) -> None:
     store = OnlineStore(settings.online_url)
     stack.callback(store.dispose)
     spool = stack.enter_context(closing(Spool(settings.home.spool, settings.skin_spool_bytes)))
-    stack.enter_context(closing(Hold(spool.file, database_name(store.engine.url, settings.home.root))))
+    stack.enter_context(closing(held(spool, store, settings)))
     if told := new_database(settings):
         logger.warning(told)
     desk.drain = desk.parts["drain"] = stack.enter_context(closing(Drain(spool, store)))

@@ -17,9 +17,9 @@ from skin_platform.serving.bundle import BENTO_NAME
 from skin_platform.serving.logs import configure
 from skin_platform.serving.opening import Opened, opened
 from skin_platform.serving.parent import end_with_parent
-from skin_platform.serving.preflight import FAULTS, check_start
 from skin_platform.serving.protocol import install
 from skin_platform.settings import Settings, load_settings
+from skin_platform.storage.online.preflight import FAULTS, check_start
 
 logger = logging.getLogger("bentoml.skin_platform")
 

@@ -1,4 +1,4 @@
-"""Promises of the start: what cannot be recorded is refused in one line that names the folder and the remedy, without a loop."""
+"""Promises of the start: what cannot be recorded is refused in one line that names folder and remedy, without a loop."""
 
 import itertools
 import os
@@ -11,9 +11,9 @@ import pytest
 
 from skin_platform.serving.launch import serve_command, serve_environment
 from skin_platform.serving.opening import opened
-from skin_platform.serving.preflight import check_start, new_database
 from skin_platform.settings import load_settings
 from skin_platform.storage.home_folder import HomeError
+from skin_platform.storage.online.preflight import check_start, new_database
 from skin_platform.storage.online.reaching import OnlineStoreError
 from skin_platform.storage.spool import Spool
 from skin_platform.storage.spool_belonging import ForeignSpoolError

@@ -1,7 +1,7 @@
 """Preflight: whether a service can run here at all, found out before anything of it is started.
 
-Here: its folder, its spool, the place of its database, each refused with the remedy. Not here: whether the database can be
-reached, which is no condition (``storage.spool`` keeps what it misses), and the bundle (``serving.loading``).
+Here: its folder, its spool, the place of its database, each refused with the remedy; its hold on the spool. Not here: whether
+the database can be reached, which is no condition (``storage.spool`` keeps what it misses), the bundle (``serving.loading``).
 """
 
 from contextlib import closing
@@ -28,12 +28,16 @@ def check_start(settings: Settings) -> None:
     check_home(settings.home.root, settings.home.spool.parent)
     store = OnlineStore(settings.online_url)
     store.check_place()
-    with closing(Spool(settings.home.spool, settings.skin_spool_bytes)) as spool, \
-            closing(Hold(spool.file, database_name(store.engine.url, settings.home.root))):
+    with closing(Spool(settings.home.spool, settings.skin_spool_bytes)) as spool, closing(held(spool, store, settings)):
         try:
             spool.try_out()
         except SpoolFullError:
             return
+
+
+def held(spool: Spool, store: OnlineStore, settings: Settings) -> Hold:
+    """The hold on ``spool`` of a service that records into ``store``. Raises ``ForeignSpoolError``."""
+    return Hold(spool.file, database_name(store.engine.url, settings.home.root))
 
 
 def new_database(settings: Settings) -> str | None:
