@@ -102,7 +102,7 @@ def test_a_verdict_that_was_written_into_the_bundle_by_hand_damages_it(tmp_path)
     assert read_bundle(tmp_path / "bundle").precisions[0].against
     [verdict] = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps([verdict | {"gates": [says(gate) for gate in GATES]}]), encoding="utf-8")
-    with pytest.raises(BundleError, match=r"precisions\.json is not the file"):
+    with pytest.raises(BundleError, match=r"precisions\.json is damaged"):
         read_bundle(tmp_path / "bundle")
 
 
