@@ -30,6 +30,7 @@ from skin_platform.commands import (
 )
 from skin_platform.commands.generate import with_default_shares
 from skin_platform.commands.options import HomeOption, JsonOption, settings_of
+from skin_platform.commands.remedies import NamingFiles
 from skin_platform.printing import printer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -97,7 +98,7 @@ def mlflow(home: HomeOption = None, port: Annotated[int, typer.Option(help="port
     os.execv(sys.executable, command)
 
 
-app.command()(predict.predict)
+app.command(cls=NamingFiles)(predict.predict)
 app.command()(serve.serve)
 app.command()(replay.replay)
 app.command()(trace.trace)

@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from skin_platform import retrying
 from skin_platform.cli import app
-from skin_platform.client import ApiError
+from skin_platform.commands.predict import HOPELESS
+from skin_platform.commands.remedies import REMEDIES, in_plain_words
+from skin_platform.serving.errors import CODES
 from skin_platform_tests.serving.in_process import champion
 from skin_platform_tests.serving.listening import listening
 from skin_platform_tests.serving.tiny_bundles import LABELS, picture
@@ -73,16 +75,39 @@ def test_a_name_cannot_steer_the_terminal(predict):
     assert "\x1b" not in done.stdout
 
 
-def test_what_would_befall_every_image_is_told_once(predict, monkeypatch):
+@pytest.mark.parametrize(("arguments", "told"), [
+    (("--api-key", "another"), "does not know the key from --api-key, or it was revoked"),
+    (("--api-key", ""), "none was given: put it into API_KEY (in .env or the environment), or give --api-key; who runs"),
+    (("--url", "http://127.0.0.1:9"), "its address? Start it with `skin serve`, or name another with --url"),
+    (("--url", "ftp://x"), "check --url and API_BASE_URL"), (("--api-key", "kéy"), "check --api-key and API_KEY")])
+def test_what_would_befall_every_image_is_told_once_with_what_to_do(predict, monkeypatch, arguments, told):
     monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
-    pictures = {f"{number}.png": picture(number) for number in range(30)}
-    for arguments, told in ((("--api-key", "another"), "the key is not known"),
-                            (("--url", "http://127.0.0.1:9"), "http://127.0.0.1:9 does not answer")):
-        done = predict(pictures, *arguments)
-        assert isinstance(done.exception, ApiError)
-        assert told in str(done.exception)
-        assert "another" not in str(done.exception)
-        assert (done.exit_code, done.stdout, done.stderr) == (1, "", "")
+    done = predict({f"{number}.png": picture(number) for number in range(30)}, *arguments)
+    assert told in str(done.exception)
+    assert "another" not in str(done.exception).replace("another (`skin", "").replace("name another", "")
+    assert not any(word in str(done.exception) for word in ("(401)", "Bearer", "header"))
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_each_remedy_is_for_a_refusal_that_there_is():
+    of_the_client = {"unreachable", "bad_address", "bad_key"}
+    assert REMEDIES.keys() <= CODES.keys() | of_the_client
+    assert CODES.keys() | of_the_client >= HOPELESS
+    busy = in_plain_words("rate_limited", "the key 'x' may ask for 2 images a minute: ask again in 41 s")
+    assert "41 s: ask again then, or ask who runs the service for a key of a higher rate" in busy
+    assert "check --url" in in_plain_words("error", "<html>", status=405)
+
+
+def test_a_name_that_begins_with_a_dash_is_not_taken_for_an_option_in_silence(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-dash.png").write_bytes(picture(1))
+    asked = ("--url", url, "--api-key", KEY)
+    done = CliRunner().invoke(app, ["predict", *asked, "-dash.png"], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "write ./-dash.png, or put -- before the files" in done.stderr
+    for named in (("./-dash.png",), ("--", "-dash.png")):
+        assert CliRunner().invoke(app, ["predict", *asked, *named]).exit_code == 0
+    assert "No such option: --urll" in CliRunner().invoke(app, ["predict", "--urll", "x"], env={"COLUMNS": "400"}).stderr
 
 
 def test_a_folder_is_told_as_such(predict, tmp_path):

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from skin_platform.commands.remedies import in_plain_words
 from skin_platform.saying import said
 from skin_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from skin_platform.client import SkinClient
 
-HOPELESS = {"unreachable", "bad_address", "unauthorized", "forbidden", "no_champion", "not_ready"}  # whatever the image
+HOPELESS = {"unreachable", "bad_address", "unauthorized", "forbidden", "keys_unknown", "no_champion", "not_ready", "not_found",
+            "spool_full"}  # whatever the image
 AT_ONCE = 8  # requests under way: the service computes together what comes together
 Told = dict[str, Any]
 
@@ -28,13 +30,27 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON object for each image: the answer, or `error`")] = False,
 ) -> None:
     """Ask a running service about images. Ends with 0 where all were answered, else with 1."""
-    from skin_platform.client import SkinClient
+    from skin_platform.client import ApiError
 
     settings = load_settings()
     key = settings.api_key.get_secret_value() if api_key is None else api_key
+    source = "--api-key" if api_key else "API_KEY" if key else None
+    try:
+        failed, notice = _ask(images, url or settings.api_base_url, key, top_k, as_json=as_json)
+    except ApiError as error:
+        raise RuntimeError(in_plain_words(error.code, error.message, source=source, status=error.status)) from None
+    if not as_json:
+        _close(len(images), failed, notice)
+    raise typer.Exit(int(failed > 0))
+
+
+def _ask(images: list[Path], url: str, key: str, top_k: int, *, as_json: bool) -> tuple[int, str]:
+    """Print what is answered to each image; how many were not, and the service's notice. Raises as ``_answers``."""
+    from skin_platform.client import SkinClient
+
     width = max(len(said(str(path))) for path in images)
     failed, notice = 0, ""
-    with SkinClient(url or settings.api_base_url, key) as client:
+    with SkinClient(url, key) as client:
         for path, told in zip(images, _answers(images, client, top_k), strict=True):
             failed += "error" in told
             notice = told.get("notice", notice)
@@ -42,9 +58,7 @@ def predict(
                 print(json.dumps({"file": str(path)} | told, ensure_ascii=False), flush=True)
             else:
                 _show(str(path), told, width)
-    if not as_json:
-        _close(len(images), failed, notice)
-    raise typer.Exit(int(failed > 0))
+    return failed, notice
 
 
 def _answers(images: list[Path], client: "SkinClient", top_k: int) -> Iterator[Told]:
@@ -87,7 +101,8 @@ def _show(name: str, told: Told, width: int) -> None:
     """One line: the labels with their probabilities, then what limits them."""
     if "error" in told:
         error = told["error"]
-        _print(f"{said(name):<{width}}  [bold red]{said(error['code'])}[/]: {said(error['message'])}", is_fault=True)
+        why = in_plain_words(error["code"], error["message"], status=error["status"])
+        _print(f"{said(name):<{width}}  [bold red]{said(error['code'])}[/]: {said(why)}", is_fault=True)
         return
     best = ", ".join(f"{said(item['label'])} {item['probability']:.2f}" for item in told["top_k"])
     held = told["prediction_set"]
