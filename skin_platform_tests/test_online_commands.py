@@ -61,7 +61,7 @@ def test_a_mistake_is_told(home, arguments, said):
 
 
 def test_the_state_of_the_database_is_told_and_it_is_upgraded(home):
-    assert "is empty: the service, or `skin database upgrade`, makes its tables" in ran("database", "status").stdout
+    assert "is not there yet: the service, or `skin database upgrade`, makes its tables" in ran("database", "status").stdout
     assert not home.exists()
     assert "is at revision 0001, from nothing" in ran("database", "upgrade").stdout
     assert "is at revision 0001 already" in ran("database", "upgrade").stdout

@@ -90,9 +90,10 @@ def _database(settings: "Settings") -> dict[str, Any]:
     try:
         if settings.database_url:
             store.check_place()
-        return {"url": store.shown_url, **asdict(store.revision()), "fault": None}
+        return {"url": store.shown_url, **asdict(store.revision()), "fault": None, "is_missing": store.is_missing}
     except OnlineStoreError as error:
-        return {"url": store.shown_url, "found": None, "wanted": None, "state": "unknown", "fault": str(error)}
+        return {"url": store.shown_url, "found": None, "wanted": None, "state": "unknown", "fault": str(error),
+                "is_missing": store.is_missing}
     finally:
         store.dispose()
 
@@ -118,7 +119,8 @@ def _spool(settings: "Settings") -> dict[str, Any]:
 
 def _lines(told: dict[str, Any]) -> list[str]:
     database, spool = told["database"], told["spool"]
-    words = {"empty": "is empty: the service, or `skin database upgrade`, makes its tables",
+    empty = "not there yet" if database["is_missing"] else "empty"
+    words = {"empty": f"is {empty}: the service, or `skin database upgrade`, makes its tables",
              "current": f"is at revision {database['found']}, the newest",
              "older": f"is at {database['found'] or 'no revision'}: `skin database upgrade` brings it to {database['wanted']}",
              "newer": f"is at revision {database['found']}, newer than this version knows ({database['wanted']})",

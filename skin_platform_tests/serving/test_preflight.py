@@ -1,6 +1,7 @@
 """Promises of the start: what cannot be recorded is refused in one line that names folder and remedy, without a loop."""
 
 import itertools
+import json
 import os
 import resource
 import subprocess
@@ -119,6 +120,16 @@ def test_a_service_of_another_database_stays_out_until_the_rows_of_the_first_are
 def test_a_demo_asks_for_nothing(tmp_path):
     (tmp_path / "file").write_text("x")
     check_start(load_settings(skin_home=tmp_path / "file", skin_env="demo"))
+
+
+def test_a_worker_that_cannot_start_any_more_ends_with_one_line_and_no_traceback(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = run(sys.executable, "-c", "from skin_platform.serving.service import LesionService; LesionService.inner()",
+               env=serve_environment(tmp_path / "file"))
+    assert done.returncode == 1
+    [line] = done.stdout.splitlines()
+    assert f"the service cannot start, and is tried again: the spool {tmp_path / 'file'}" in json.loads(line)["event"]
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow
