@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from skin_platform.core.datasets import DatasetRow, canonical_manifest
+from skin_platform.core.opinions import opinions
 from skin_platform.lineage_links import each_once, links_in_store
 from skin_platform.serving.bundle import Provenance
 from skin_platform.serving.chain import Link, bundle_of, links
@@ -27,7 +28,10 @@ class LineageError(LookupError):
 
 @dataclass(frozen=True)
 class Trace:
-    """The chain of one prediction; ``links`` says of each step how it was verified just now."""
+    """The chain of one prediction; ``links`` says of each step how it was verified just now.
+
+    ``feedback`` is what people said of it that has reached the database, each with ``counts`` (``core.opinions``).
+    """
 
     prediction_id: str
     predicted_at: str
@@ -47,6 +51,7 @@ class Trace:
     code_version: str
     dagster_run_id: str
     mlflow_run_id: str
+    feedback: tuple[dict[str, Any], ...]
     links: tuple[Link, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,7 +117,16 @@ def _trace(
         checkpoint=f"s3://{settings.s3_bucket_models}/{origin.checkpoint_key}", evaluation_sha256=origin.report_sha256,
         evaluated_on=origin.evaluated_on, accuracy=origin.accuracy, dataset_digest=origin.dataset_digest,
         dataset_images=images[0], training_images=images[1], code_version=origin.code_version,
-        dagster_run_id=origin.dagster_run_id, mlflow_run_id=origin.mlflow_run_id, links=tuple(found))
+        dagster_run_id=origin.dagster_run_id, mlflow_run_id=origin.mlflow_run_id,
+        feedback=_feedback(row["prediction_id"], settings), links=tuple(found))
+
+
+def _feedback(prediction_id: str, settings: Settings) -> tuple[dict[str, Any], ...]:
+    store = OnlineStore(settings.online_url)
+    try:
+        return tuple(opinions(store.feedback(prediction_id)))
+    finally:
+        store.dispose()
 
 
 def _provenance(row: dict[str, Any], stores: Stores) -> Provenance:

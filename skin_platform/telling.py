@@ -79,11 +79,20 @@ def show_chain(console: Console, trace: dict[str, Any]) -> None:
     console.print("\n[bold]Where the answer comes from[/]")
     width = max(len(name) for name in trace)
     for name, value in trace.items():
-        if name != "links":
+        if name not in {"links", "feedback"}:
             console.print(f"  {name.replace('_', ' '):<{width}}  {said(str(value))}", highlight=False, soft_wrap=True)
+    for given in trace["feedback"]:
+        console.print(f"  {_opinion(given)}", highlight=False, soft_wrap=True)
     for link in trace["links"]:
         mark = "[green]✓[/]" if link["is_verified"] else "[yellow]–[/]"
         console.print(f"  {mark} {said(link['link'])}: {said(link['how'])}", highlight=False, soft_wrap=True)
+
+
+def _opinion(given: dict[str, Any]) -> str:
+    """One person's word on the image: the label, who, when, the note, and whether a later one took its place."""
+    note = f": {given['note']}" if given["note"] else ""
+    told = f"feedback: {given['correct_label']}, by {given['given_by']} at {given['given_at']}{note}"
+    return said(told) if given["counts"] else f"[dim]{said(told)} (does not count: a later word of the same person does)[/]"
 
 
 def show_plan(console: Console, plan: Plan) -> None:

@@ -56,7 +56,7 @@ async def give_feedback(request: Request) -> Response:
     """Keep the correct label of a predicted image.
 
     The same label for the same prediction by the same person has the same id and is kept once. It is kept before the answer,
-    whether the database can be reached or not.
+    whether the database can be reached or not. Where a person gives several labels, the latest counts (``core.opinions``).
     """
     desk = desk_of(request)
     given = _given(await read_json(request))

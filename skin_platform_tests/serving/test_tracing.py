@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from skin_platform.serving.bundle import BENTO_NAME, write_bundle
+from skin_platform.serving.tracing import Lineage
+from skin_platform_tests.deployments import wait_for
 from skin_platform_tests.serving.in_process import in_process
 from skin_platform_tests.serving.lineages import ROWS, traceable
 from skin_platform_tests.serving.tiny_bundles import picture, version_of
@@ -55,6 +57,19 @@ def test_an_answer_leads_to_its_bundle_version_evaluation_dataset_and_code(servi
     assert told["code"] == {"version": "1+abc", "dagster_run_id": "run-1", "mlflow_run_id": ""}
     assert [link["is_verified"] for link in told["links"]] == [True] * 5
     assert told["request_id"]
+
+
+def test_what_people_said_of_it_is_told_and_whose_word_counts(service):
+    answer = service.http.post("/predict", files={"image": picture(6)}).json()
+    assert lineage(service, answer["prediction_id"])["feedback"] == []
+    for label, person in (("rot", "Dr. A"), ("zart", "Dr. A"), ("rot", "Dr. B")):
+        given = {"prediction_id": answer["prediction_id"], "correct_label": label, "given_by": person, "note": "seen"}
+        assert service.http.post("/feedback", json=given).status_code == 200
+    wait_for(lambda: len(lineage(service, answer["prediction_id"])["feedback"]) == 3, 20, "three in the database")
+    told = lineage(service, answer["prediction_id"])["feedback"]
+    assert [(row["correct_label"], row["given_by"], row["counts"]) for row in told] == [
+        ("rot", "Dr. A", False), ("zart", "Dr. A", True), ("rot", "Dr. B", True)]
+    Lineage.model_validate(lineage(service, answer["prediction_id"]))
 
 
 def test_an_image_of_the_dataset_itself_is_told_with_its_label_and_split(service):
