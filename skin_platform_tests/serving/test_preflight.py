@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from skin_platform_tests.storage.recorded import prediction
 
 FULL_BYTES = 20_000  # of a file: as a disk with no more room
 CHECK = "import sys, pathlib; from skin_platform.storage.home_folder import *; check_home(pathlib.Path(sys.argv[1]))"
+AS_NOBODY = CHECK.replace("; check_home", "; import os; os.geteuid() or os.setuid(65534); check_home")  # root may write anywhere
 
 
 def full_disk() -> None:
@@ -53,11 +53,10 @@ def test_a_home_that_is_a_file_or_lies_below_one_is_named(tmp_path):
         check_start(load_settings(skin_home=home))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_home_that_is_somebody_elses_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(HomeError, match=f"may not write into {tmp_path} .*chown"):
-        check_start(load_settings(skin_home=tmp_path))
+    done = run(sys.executable, "-c", AS_NOBODY, tmp_path)
+    assert f"may not write into {tmp_path} (SKIN_HOME={tmp_path}): give the folder to that user (chown)" in done.stderr
 
 
 def test_a_full_disk_is_told_with_the_folder(tmp_path):
