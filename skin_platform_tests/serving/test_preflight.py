@@ -23,7 +23,7 @@ from skin_platform_tests.storage.recorded import prediction
 
 FULL_BYTES = 20_000  # of a file: as a disk with no more room
 CHECK = "import sys, pathlib; from skin_platform.storage.home_folder import *; check_home(pathlib.Path(sys.argv[1]))"
-AS_NOBODY = CHECK.replace("; check_home", "; import os; os.geteuid() or os.setuid(65534); check_home")  # root may write anywhere
+AS_NOBODY = CHECK.replace("; check_home", "; import os; os.geteuid() or os.setuid(65534); check_home")  # root may all
 
 
 def full_disk() -> None:
