@@ -90,7 +90,7 @@ def test_a_key_asks_as_often_as_its_rate_allows(service, keys):
     batch = [("images", picture(number)) for number in range(2)]
     answer = service.http.post("/predict/batch", files=batch, headers=bearer(keys["slow"]))
     assert "3 images a minute" in refused(answer, 429, "rate_limited")
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert 1 <= int(answer.headers["retry-after"]) <= 120  # two images fit once a third of the next minute is over
     assert sent(service.http, picture(1), headers=bearer(keys["clinic"])).status_code == 200
 
 
