@@ -46,6 +46,7 @@ def test_each_image_gets_a_line_in_the_order_given(predict):
         assert sum(label in line.partition("set:")[0] for label in LABELS) == 2
         assert "90% set:" in line or "abstained" in line
     assert "not a medical device" in done.stderr
+    assert done.stderr.count("This model version cannot tell whether an image is of another kind") == 1
 
 
 def test_one_that_cannot_be_answered_does_not_keep_the_others_from_it(predict):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 HOPELESS = {"unreachable", "bad_address", "unauthorized", "forbidden", "keys_unknown", "no_champion", "not_ready", "not_found",
             "spool_full"}  # whatever the image
 AT_ONCE = 8  # requests under way: the service computes together what comes together
+NO_DETECTOR = ("This model version cannot tell whether an image is of another kind than those it learnt from: "
+               "/model-status says why.")
 Told = dict[str, Any]
 
 
@@ -53,7 +55,8 @@ def _ask(images: list[Path], url: str, key: str, top_k: int, *, as_json: bool) -
     with SkinClient(url, key) as client:
         for path, told in zip(images, _answers(images, client, top_k), strict=True):
             failed += "error" in told
-            notice = told.get("notice", notice)
+            if "error" not in told:
+                notice = told["notice"] if told["out_of_distribution"] else f"{told['notice']} {NO_DETECTOR}"
             if as_json:
                 print(json.dumps({"file": str(path)} | told, ensure_ascii=False), flush=True)
             else:

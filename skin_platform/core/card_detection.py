@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skin_platform.core.markdown import escaped, figure, with_bounds
+from skin_platform.core.ood import why_there_is_none
 
 Fields = Mapping[str, Any]
 HEADING = "## Images of another kind"
@@ -15,11 +16,9 @@ HEADING = "## Images of another kind"
 def detection(evidence: Fields) -> list[str]:
     """Which share of images like its own it may flag, which share it did flag, and what that leaves open."""
     found = evidence["evaluation"].get("ood")
-    if not found:
-        return [HEADING, "", "Whether an image is of another kind than those it learnt from, this version does not tell."]
-    if found["level_in_force"] is None:
+    if not found or found["level_in_force"] is None:
         return [HEADING, "", "Whether an image is of another kind than those it learnt from, this version does not tell: "
-                f"{found['calibration_images']} images can calibrate that, {found['fewest']} are needed."]
+                f"{why_there_is_none(found)}. In its answers `out_of_distribution` is null."]
     return [HEADING, "", "Beside its answer the model says whether an image seems to be of another kind than those it learnt "
             "from, as noise or a page of text is. Of images of the same kind, it is made to flag a share of "
             f"{figure(found['level_in_force'])} at most; that rests on {found['calibration_images']} images that it did not "

@@ -14,7 +14,9 @@ camera's photographs 0.24 and 0.95 (420 images learnt from, 90 calibrating, at t
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -26,6 +28,15 @@ ASSUMPTION = (
     "2018; p-value: Bates et al. 2023.")
 FEWEST = 19  # calibration images: with fewer, more than one of twenty images of the same kind would have to be flagged
 FARTHEST = float(np.finfo(np.float64).max)  # the score of features that are no numbers
+
+
+def why_there_is_none(found: Mapping[str, Any] | None) -> str:
+    """Why a version has no detector; ``found``: what its evaluation tells of that (``ood``), None where it tells nothing."""
+    if not found:
+        return "its evaluation tells of no detector"
+    if found["calibration_images"] < found["fewest"]:
+        return f"{found['calibration_images']} images can calibrate that, {found['fewest']} are needed"
+    return "there are too few images that it learnt from"
 
 
 def squashed(

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from skin_platform.core.ood import FEWEST
+
 DIGEST = "3b0c0f5a9a0e2f6a7d1c4f8b2e5d7a9c1b3e5f7a9c1d3e5f7b9d1f3a5c7e9b1d"
 PREDICTION_ID = "6f1c3f0a-8a53-4f0c-9a5e-3f1d0f0a7c11"
 
@@ -74,7 +76,9 @@ class Prediction(Answer):
     prediction_set: PredictionSet
     abstained: bool = Field(description="The set says nothing: no claim is made", examples=[False])
     abstained_reason: str | None = Field(description="Why, where abstained", examples=[None])
-    out_of_distribution: OutOfDistribution | None = Field(description="Null where the model version cannot tell")
+    out_of_distribution: OutOfDistribution | None = Field(
+        description=f"Null where the model version cannot tell, mostly since fewer than {FEWEST} images could calibrate that; "
+                    "no_out_of_distribution of /model-status says why")
     bundle: str = Field(description="The bento's tag", examples=["lesion_classifier:v20260501_120000"])
     model_version: str = Field(examples=["v20260501_120000"])
     checkpoint_sha256: str = Field(examples=[DIGEST])

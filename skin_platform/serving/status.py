@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
-from skin_platform.core.ood import OutOfDistribution
+from skin_platform.core.ood import OutOfDistribution, why_there_is_none
 from skin_platform.serving.desk import Current, Desk, desk_of
 from skin_platform.serving.errors import CODES, RouteError, json_answer
 from skin_platform.serving.exposition import exposition, state_of
@@ -93,6 +93,7 @@ def _told(current: Current) -> dict[str, Any]:
         "age_days": round(age.total_seconds() / 86400, 3), "labels": list(bundle.labels),
         "metrics": {"accuracy": provenance.accuracy, "macro_f1": provenance.macro_f1},
         "coverage": bundle.calibration.coverage, "out_of_distribution": _detector(bundle.ood),
+        "no_out_of_distribution": None if bundle.ood else why_there_is_none(bundle.figures.get("ood")),
         "dataset_digest": provenance.dataset_digest,
         "dataset_images": provenance.dataset_images, "checkpoint_sha256": provenance.checkpoint_sha256,
         "code_version": provenance.code_version}

@@ -84,6 +84,8 @@ class ModelStatus(Answer):
     metrics: Metrics | None = None
     coverage: float | None = Field(None, description="Of its prediction sets", examples=[0.9])
     out_of_distribution: Detector | None = Field(None, description="Null where the version has no detector")
+    no_out_of_distribution: str | None = Field(None, description="Why it has none, where it has none", examples=[
+        "12 images can calibrate that, 19 are needed"])
     dataset_digest: str | None = Field(None, examples=[DIGEST])
     dataset_images: dict[str, int] | None = Field(None, examples=[{"train": 700, "val": 150, "test": 150}])
     checkpoint_sha256: str | None = Field(None, examples=[DIGEST])

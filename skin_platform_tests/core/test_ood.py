@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skin_platform.core.ood import OutOfDistribution
+from skin_platform.core.ood import OutOfDistribution, why_there_is_none
 
 
 def detector(calibration, level=0.01, width=6):
@@ -83,3 +83,10 @@ def test_other_bytes_are_refused_and_none_of_them_is_executed(tmp_path):
     for data in (b"", b"PK\x03\x04", (tmp_path / "evil.npz").read_bytes(), (tmp_path / "short.npz").read_bytes()):
         with pytest.raises(ValueError, match="detector"):
             OutOfDistribution.from_npz(data)
+
+
+@pytest.mark.parametrize(("found", "told"), [
+    (None, "tells of no detector"), ({"calibration_images": 12, "fewest": 19}, "12 images can calibrate that, 19 are needed"),
+    ({"calibration_images": 40, "fewest": 19}, "too few images that it learnt from")])
+def test_why_a_version_has_no_detector_is_said(found, told):
+    assert told in why_there_is_none(found)

@@ -162,6 +162,8 @@ def test_the_service_says_which_model_answers(http, service):
     status = ModelStatus.model_validate(http.get("/model-status").json())
     assert status.model_version == service.desk.current.version
     assert status.labels == list(LABELS)
+    assert (status.out_of_distribution, status.no_out_of_distribution) == (
+        None, "its evaluation tells of no detector")
     assert status.metrics.accuracy == 0.75
     assert status.promotion.kind == "promoted"
     assert status.promotion.by == "Ärztin"
