@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from skin_platform.lineage import LineageError
-from skin_platform.serving.bundle import BENTO_NAME, provenance_of
+from skin_platform.serving.bundle import BENTO_NAME
+from skin_platform.serving.bundle_files import provenance_of
 from skin_platform.settings import Settings
 from skin_platform.storage.objects import parse_uri
 from skin_platform.storage.online.store import OnlineStore

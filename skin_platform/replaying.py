@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from skin_platform.core.answers import top_k_predictions
-from skin_platform.serving.bundle import Bundle, read_bundle
+from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.keeping import kept_path
 from skin_platform.settings import Settings

@@ -14,7 +14,8 @@ from skin_platform.defs.bundling import origin_of
 from skin_platform.defs.exported_model import golden_images, is_exported_from, provenance_of_version, withdrawn
 from skin_platform.image_lineage import trace_image
 from skin_platform.lineage import LineageError, missing_objects, trace_prediction
-from skin_platform.serving.bundle import BENTO_NAME, Bundle, GoldenImage, read_bundle, write_bundle
+from skin_platform.serving.bundle import BENTO_NAME, Bundle, GoldenImage
+from skin_platform.serving.bundle_files import read_bundle, write_bundle
 from skin_platform.settings import load_settings
 from skin_platform.storage.batches import MANIFEST_SCHEMA
 from skin_platform.storage.faults import StorageError

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from skin_platform.core.datasets import DatasetRow, dataset_digest
 from skin_platform.ml.checkpoints import load_checkpoint
 from skin_platform.ml.predictor import Predictor
-from skin_platform.serving.bundle import read_bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform_tests.deployments import LABELS, Deployment, skin, small_delivery, spoil
 

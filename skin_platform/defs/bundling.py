@@ -16,7 +16,8 @@ from skin_platform.core.references import BundleReference, EvaluationReference
 from skin_platform.defs.exported_model import exported_model, is_exported_from
 from skin_platform.defs.precisions import precisions_of
 from skin_platform.serving.bento_store import PackingError, bento_folder, building
-from skin_platform.serving.bundle import BENTO_NAME, CARD, Bundle, BundleError, bundle_digest, read_bundle
+from skin_platform.serving.bundle import BENTO_NAME, Bundle
+from skin_platform.serving.bundle_files import CARD, BundleError, bundle_digest, read_bundle
 from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export, withdraw_export
 from skin_platform.storage.moves import Move, by_force
 from skin_platform.storage.stores import Stores

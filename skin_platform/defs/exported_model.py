@@ -14,7 +14,8 @@ from skin_platform.core.consent import NO_CONSENT, UNCLEAR
 from skin_platform.core.datasets import DatasetRow, canonical_manifest
 from skin_platform.core.ood import OutOfDistribution
 from skin_platform.core.references import EvaluationReference
-from skin_platform.serving.bundle import EVALUATION, OOD, Bundle, BundleError, GoldenImage, Provenance
+from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance
+from skin_platform.serving.bundle_files import EVALUATION, OOD, BundleError
 from skin_platform.storage.stores import Stores
 
 GOLDEN_IMAGES = 8  # answered at every start, about 5 ms each

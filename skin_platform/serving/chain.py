@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from skin_platform.serving.bundle import BENTO_NAME, Bundle, BundleError, provenance_of, read_bundle
+from skin_platform.serving.bundle import BENTO_NAME, Bundle
+from skin_platform.serving.bundle_files import BundleError, provenance_of, read_bundle
 from skin_platform.settings import Settings
 
 ROW = ("prediction_id", "predicted_at", "request_id", "mode", "outcome", "code", "delivered_sha256", "image_sha256",

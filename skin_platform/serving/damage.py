@@ -1,12 +1,12 @@
 """Damage: a bundle of which a file is missing or changed, and the command that brings a whole one.
 
-Here: the words. Not here: how it is found out (``serving.bundle``), what is loaded (``serving.loading``).
+Here: the words. Not here: how it is found out (``serving.bundle_files``), what is loaded (``serving.loading``).
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from skin_platform.serving.bundle import BundleError, read_bundle
+from skin_platform.serving.bundle_files import BundleError, read_bundle
 from skin_platform.serving.desk import Current
 
 EXPORT = "`skin models record` exports the champion anew, and the running service takes it up by itself"

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from skin_platform.serving.bundle import BundleError, bundle_digest, provenance_of, read_bundle
+from skin_platform.serving.bundle_files import BundleError, bundle_digest, provenance_of, read_bundle
 
 PROMOTION = "promotion.json"
 EXPORTED = r"v\d{8}_\d{6}(-\d+(\.\d+)?)?"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
+from skin_platform.serving.bundle_files import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.damage import EXPORT, with_remedy
 from skin_platform.serving.desk import Current, Desk, Following, Refused
 from skin_platform.serving.exporting import exported_version, read_promotion

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skin_platform.serving.batching import Batcher
-from skin_platform.serving.bundle import BundleError, bundle_digest, read_bundle
+from skin_platform.serving.bundle_files import BundleError, bundle_digest, read_bundle
 from skin_platform.serving.desk import Current
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import read_promotion

@@ -16,7 +16,8 @@ import yaml
 
 import skin_platform
 from skin_platform.serving.bento_store import PackingError, bento_folder, place_bento, place_of
-from skin_platform.serving.bundle import Bundle, BundleError, read_bundle, write_bundle
+from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.bundle_files import BundleError, read_bundle, write_bundle
 from skin_platform.serving.footprint import footprint
 
 PACKAGE = Path(skin_platform.__file__).parent

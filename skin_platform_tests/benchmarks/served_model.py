@@ -24,7 +24,8 @@ from skin_platform.ml.export import to_onnx
 from skin_platform.ml.fit import Fit, seeded_net
 from skin_platform.ml.ood import fit_detector
 from skin_platform.ml.predictor import Predictor
-from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance, write_bundle
+from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform_tests.benchmarks.pictures import write_pictures
 
 VERSION = "v20260501_120000"

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from skin_platform.serving.bundle import read_bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.launch import serve_command, serve_environment
 from skin_platform.serving.packing import pack
 from skin_platform_tests.benchmarks.contestants import Contestant, Helper

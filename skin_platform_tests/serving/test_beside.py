@@ -10,7 +10,7 @@ import pytest
 from skin_platform.commands.replay import replay as replay_command
 from skin_platform.core.images import Limits
 from skin_platform.replaying import replay
-from skin_platform.serving.bundle import write_bundle
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import CHALLENGER, exporting, withdraw_export
 from skin_platform.serving.intake import take

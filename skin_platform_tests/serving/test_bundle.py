@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from skin_platform.core.datasets import canonical_manifest
-from skin_platform.serving.bundle import Bundle, BundleError, bundle_digest, read_bundle, write_bundle
+from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.bundle_files import BundleError, bundle_digest, read_bundle, write_bundle
 from skin_platform_tests.serving.lineages import ROWS, traceable
 from skin_platform_tests.serving.tiny_bundles import tiny_bundle
 

@@ -8,7 +8,7 @@ import sys
 import httpx
 import pytest
 
-from skin_platform.serving.bundle import write_bundle
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform.serving.launch import WITHOUT_BUNDLE
 from skin_platform_tests.deployments import SKIN, background, free_port, wait_for
 from skin_platform_tests.serving.in_process import champion

@@ -10,7 +10,7 @@ import pytest
 
 from skin_platform.core.images import Limits
 from skin_platform.serving.batching import Overloaded
-from skin_platform.serving.bundle import write_bundle
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.exporting import exporting, withdraw_export
 from skin_platform.serving.following import Follower

@@ -9,7 +9,7 @@ import pytest
 from skin_platform.core.gates import GATES
 from skin_platform.core.images import Limits
 from skin_platform.core.precisions import MOST, ROUNDING
-from skin_platform.serving.bundle import PRECISIONS, BundleError, read_bundle, write_bundle
+from skin_platform.serving.bundle_files import PRECISIONS, BundleError, read_bundle, write_bundle
 from skin_platform.serving.desk import Desk, nobody
 from skin_platform.serving.engine import GOLDEN_TOLERANCE, Engine
 from skin_platform.serving.following import Follower

@@ -17,7 +17,7 @@ import pytest
 
 from skin_platform.client import SkinClient, top_k_predictions
 from skin_platform.serving.bento_store import bento_folder
-from skin_platform.serving.bundle import BundleError, read_bundle, write_bundle
+from skin_platform.serving.bundle_files import BundleError, read_bundle, write_bundle
 from skin_platform.serving.launch import LaunchError, current_tag, free_port, held_port, serve_command, serve_environment
 from skin_platform.serving.packing import pack
 from skin_platform.settings import load_settings

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from skin_platform.serving.bundle import BENTO_NAME, write_bundle
+from skin_platform.serving.bundle import BENTO_NAME
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform.serving.tracing import Lineage
 from skin_platform_tests.deployments import wait_for
 from skin_platform_tests.serving.in_process import in_process

@@ -19,7 +19,8 @@ from PIL import Image
 from skin_platform.core.answers import softmax
 from skin_platform.core.calibration import Calibration
 from skin_platform.core.preprocessing import Preprocessing
-from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance, write_bundle
+from skin_platform.serving.bundle import Bundle, GoldenImage, Provenance
+from skin_platform.serving.bundle_files import write_bundle
 from skin_platform.serving.exporting import CHALLENGER, Promotion, exporting, replace_export
 from skin_platform.settings import Settings
 

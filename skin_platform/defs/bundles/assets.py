@@ -9,7 +9,7 @@ from skin_platform.core.references import BundleReference, ModelVersionReference
 from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
 from skin_platform.defs.resources import StoresResource
 from skin_platform.serving.bento_store import bento_folder
-from skin_platform.serving.bundle import read_bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.exporting import read_promotion
 from skin_platform.serving.footprint import footprint
 from skin_platform.serving.packing import REQUIREMENTS

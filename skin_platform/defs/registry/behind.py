@@ -7,7 +7,7 @@ Here: noticing, and a sentence on each. Not here: bringing it in step (``promoti
 from skin_platform.core.card_check import lines_not_in
 from skin_platform.defs.registry.model_card import card_evidence, read_card
 from skin_platform.defs.registry.truth import registry_out_of_step
-from skin_platform.serving.bundle import BundleError, read_bundle
+from skin_platform.serving.bundle_files import BundleError, read_bundle
 from skin_platform.serving.exporting import read_promotion
 from skin_platform.storage.faults import StorageError
 from skin_platform.storage.moves import ALIASES

@@ -29,7 +29,8 @@ from skin_platform.defs.registry.comparing import Rivalry, rivalry
 from skin_platform.defs.registry.judging import SEVERITY, rules_digest, verdicts_on
 from skin_platform.defs.registry.registering import evidence_of, origin_of
 from skin_platform.serving.bento_store import bento_folder
-from skin_platform.serving.bundle import Bundle, read_bundle
+from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.runtimes import RuntimeUnavailableError
 from skin_platform.storage.stores import Stores

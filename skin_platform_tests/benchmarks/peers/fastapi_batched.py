@@ -15,7 +15,7 @@ import numpy as np
 from fastapi import FastAPI, File, UploadFile
 from numpy.typing import NDArray
 
-from skin_platform.serving.bundle import read_bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.engine import Engine
 
 MAX_BATCH = 8

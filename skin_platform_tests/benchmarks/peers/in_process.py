@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skin_platform.serving.bundle import read_bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform_tests.benchmarks.asking import large_pictures
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skin_platform.serving.bundle import Bundle, read_bundle
+from skin_platform.serving.bundle import Bundle
+from skin_platform.serving.bundle_files import read_bundle
 from skin_platform.settings import Settings, load_settings
 from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.spool import Spool

@@ -14,7 +14,7 @@ from skin_platform.defs import bundling
 from skin_platform.defs.bundling import BundleFault, ensure_bundle, export_challenger, export_champion
 from skin_platform.defs.registry.behind import behind_the_moves
 from skin_platform.serving.bento_store import PackingError, bento_folder
-from skin_platform.serving.bundle import BundleError, read_bundle
+from skin_platform.serving.bundle_files import BundleError, read_bundle
 from skin_platform.serving.engine import Engine
 from skin_platform.serving.exporting import PROMOTION, exported_version, read_promotion
 from skin_platform.serving.packing import packed_bundle
