@@ -36,7 +36,7 @@ mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
 
 test: setup  ## run all tests, in a process for each core and one more, as tests wait for processes and disks
 	@$(BIN)/python -m pytest --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 \
-	  --dist loadfile --no-loadscope-reorder
+	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: setup  ## ruff, mypy, import contracts, Dagster's own validation
 	@$(BIN)/ruff check .

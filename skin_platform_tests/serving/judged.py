@@ -10,12 +10,12 @@ from skin_platform.core.gates import GATES
 from skin_platform.core.precisions import PrecisionVerdict
 from skin_platform.serving.bundle import Bundle
 from skin_platform.serving.engine import Engine
-from skin_platform.serving.runtimes import CAPABILITIES, _openvino
+from skin_platform.serving.runtimes import CAPABILITIES, _core
 
 
 def has(precision: str) -> bool:
     """Whether this processor has the precision."""
-    return CAPABILITIES[precision] in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return CAPABILITIES[precision] in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def says(gate: str, *, blocks: bool = False) -> Mapping[str, Any]:

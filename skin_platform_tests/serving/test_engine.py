@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,29 @@ def test_every_image_is_judged_by_its_own_features():
 def test_what_cannot_be_had_is_refused_with_what_can(runtime, precision, remedy):
     with pytest.raises(RuntimeUnavailableError, match=remedy):
         Engine(tiny_bundle(), runtime, precision)
+
+
+SWAPPED = """
+import gc, os, signal
+from skin_platform.serving.engine import Engine
+from skin_platform_tests.serving.tiny_bundles import tiny_bundle
+came = []
+signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+old = Engine(tiny_bundle(), "openvino", threads=1)
+new = Engine(tiny_bundle(), "openvino", threads=1)
+del old
+gc.collect()
+del new
+gc.collect()
+os.kill(os.getpid(), signal.SIGTERM)
+print(came)
+"""
+
+
+def test_a_process_whose_openvino_models_were_swapped_still_hears_signals():
+    done = subprocess.run([sys.executable, "-c", SWAPPED], capture_output=True, text=True, timeout=120, check=False,
+                          cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout) == (0, "[15]\n"), done.stderr
 
 
 def test_openvino_comes_without_what_reports_its_use():
