@@ -55,8 +55,9 @@ class Given(BaseModel):
 async def give_feedback(request: Request) -> Response:
     """Keep the correct label of a predicted image.
 
-    The same label for the same prediction by the same person has the same id and is kept once. It is kept before the answer,
-    whether the database can be reached or not. Where a person gives several labels, the latest counts (``core.opinions``).
+    The same label for the same prediction by the same person has the same id and is kept once, with its latest time and note.
+    It is kept before the answer, whether the database can be reached or not. Where a person gives several labels, the latest
+    counts (``core.opinions``).
     """
     desk = desk_of(request)
     given = _given(await read_json(request))

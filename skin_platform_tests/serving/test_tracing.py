@@ -71,6 +71,12 @@ def test_what_people_said_of_it_is_told_and_whose_word_counts(service):
     assert [(row["correct_label"], row["given_by"], row["counts"]) for row in told] == [
         ("rot", "Dr. A", False), ("zart", "Dr. A", True), ("rot", "Dr. B", True)]
     Lineage.model_validate(lineage(service, answer["prediction_id"]))
+    back = {"prediction_id": answer["prediction_id"], "correct_label": "rot", "given_by": "Dr. A"}
+    assert service.http.post("/feedback", json=back).status_code == 200
+    wait_for(lambda: lineage(service, answer["prediction_id"])["feedback"][-1]["given_by"] == "Dr. A", 20, "the last word")
+    told = lineage(service, answer["prediction_id"])["feedback"]
+    assert [(row["correct_label"], row["given_by"], row["note"], row["counts"]) for row in told] == [
+        ("zart", "Dr. A", "seen", False), ("rot", "Dr. B", "seen", True), ("rot", "Dr. A", "seen", True)]
 
 
 def test_an_image_of_the_dataset_itself_is_told_with_its_label_and_split(service):

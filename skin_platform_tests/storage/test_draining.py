@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from skin_platform.storage.online.store import OnlineStore
 from skin_platform.storage.online.tables import REVISIONS
 from skin_platform.storage.spool import Spool
 from skin_platform_tests.deployments import ROOT
-from skin_platform_tests.storage.recorded import feedback, prediction, shadow
+from skin_platform_tests.storage.recorded import AT, feedback, prediction, shadow
 from skin_platform_tests.storage.test_online import count
 
 SERVING = """
@@ -73,6 +74,18 @@ def test_every_kind_of_row_is_moved_once_and_the_tables_are_made(spool, online):
     assert drain.fault is None
     assert [count(online, name) for name in ("predictions", "shadow_predictions", "feedback")] == [250, 1, 2]
     assert online.prediction("p249") == prediction(249)
+
+
+def test_feedback_that_is_said_again_has_its_latest_time_and_note(online):
+    online.upgrade()
+    first, note, again = ({"given_at": AT + timedelta(minutes=minute), "note": note, "key_name": key}
+                          for minute, note, key in ((1, "by eye", "ward"), (3, "histology", "clinic"), (5, None, "ward")))
+    online.add("feedback", [feedback(1, **first), feedback(2, prediction_id="p1", given_at=AT + timedelta(minutes=2)),
+                            feedback(1, **note), feedback(1, **first)])  # the same row again, as after a kill
+    assert [(row["feedback_id"], row["note"], row["key_name"]) for row in online.feedback("p1")] == [
+        ("f2", None, "Klinik Süd"), ("f1", "histology", "clinic")]
+    online.add("feedback", [feedback(1, **again)])
+    assert online.feedback("p1")[1] == feedback(1, **again) | {"note": "histology"}
 
 
 def test_rows_that_were_stored_before_the_drain_was_killed_are_not_stored_twice(spool, online):

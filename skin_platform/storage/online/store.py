@@ -62,14 +62,14 @@ class OnlineStore:
     def add(self, kind: str, rows: Sequence[Row]) -> None:
         """Insert rows of a kind ("prediction", "shadow", "feedback") in one transaction; those that are there already stay.
 
+        Feedback that is there already takes the time, the note and the key of the row where that was given later.
         Raises ``RefusedRowsError`` where one of them can never be inserted; then none is.
         """
-        insert = insert_postgresql if self.engine.dialect.name == "postgresql" else insert_sqlite
         if self.is_missing:  # to insert would make a file that others can read
             raise OnlineStoreError(f"the online store {self.shown_url} is not there")
         if rows:
             with reaching(self.engine), self.engine.begin() as connection:
-                connection.execute(insert(TABLES[kind]).on_conflict_do_nothing(), [dict(row) for row in rows])
+                connection.execute(_inserted(kind, self.engine.dialect.name), [dict(row) for row in rows])
 
     def prediction(self, prediction_id: str) -> dict[str, Any] | None:
         """The stored prediction, or None."""
@@ -130,3 +130,14 @@ class OnlineStore:
         except OnlineStoreError:
             self.is_ready = False  # it may be another database by the next time
             raise
+
+
+def _inserted(kind: str, dialect: str) -> sa.Executable:
+    """The statement that inserts a row of the kind."""
+    insert = (insert_postgresql if dialect == "postgresql" else insert_sqlite)(TABLES[kind])
+    if kind != "feedback":
+        return insert.on_conflict_do_nothing()
+    later = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=[FEEDBACK.c.feedback_id], where=later.given_at > FEEDBACK.c.given_at,
+        set_={"given_at": later.given_at, "key_name": later.key_name, "note": sa.func.coalesce(later.note, FEEDBACK.c.note)})
