@@ -27,7 +27,8 @@ def champion_finding(evidence: Evidence, champion: Evidence | None, rules: Champ
             f"{found.n} images of {found.groups} groups")
     passed = found.lower > -rules.margin
     judged = "which is within" if passed else "which does not rule out a loss of"
-    return Finding("passed" if passed else "failed", f"{told}, {judged} the margin of {rules.margin:g}",
+    few = "" if passed or found.difference < -rules.margin else ": the images are too few to tell"
+    return Finding("passed" if passed else "failed", f"{told}, {judged} the margin of {rules.margin:g}{few}",
                    asdict(found) | {"margin": rules.margin})
 
 

@@ -24,7 +24,7 @@ from skin_platform.serving.requests import TOP_K, TOP_K_MAX
 SWAGGER = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"  # BentoML brings it; FastAPI's is a CDN's
 FROM_HERE = ("default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
              "frame-ancestors 'none'")
-ALWAYS = ("method_not_allowed", "internal")
+ALWAYS = ("invalid_http", "headers_too_large", "method_not_allowed", "internal")
 KEYED = ("unauthorized", "forbidden", "rate_limited", "keys_unknown")
 READY = ("not_ready", "no_champion")
 BODY = ("too_large", "unsupported_media_type", "invalid_request", "request_timeout")

@@ -41,6 +41,8 @@ CODES = {
     "unknown_prediction": Code(404, "No prediction of this id was recorded."),
     "unknown_job": Code(404, "No job of this id was submitted by this key, or it was removed after its time."),
     "method_not_allowed": Code(405, "The page is there, but not for this method; the header Allow lists those that are."),
+    "invalid_http": Code(400, "What came is no request of HTTP/1.1; the connection is closed."),
+    "headers_too_large": Code(431, "The request line with its headers is longer than 64 KiB; the connection is closed."),
     "request_timeout": Code(408, "The request's body did not arrive in time."),
     "not_ready": Code(503, "The model must not answer: the message says why.", 10),
     "no_champion": Code(503, "No model has been promoted yet.", 10),

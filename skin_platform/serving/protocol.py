@@ -1,19 +1,23 @@
 """The protocol: uvicorn's, with bounds on what a client may make it wait for and keep.
 
-Here: bytes and seconds of a request's head, what comes after an early answer, connections that outlive the service, clients
-that hang up (the application by itself would notice when it answers, which is after the work). Not here: bodies
-(``serving.bodies``), answers (``serving.app``).
+Here: bytes and seconds of a request's head, what comes after an early answer, connections that outlive the service or come
+after its end, clients that hang up (the application by itself would notice when it answers, which is after the work). Not
+here: bodies (``serving.bodies``), answers (``serving.app``).
 """
 
 import json
+import socket
 import uuid
 from asyncio import TimerHandle, Transport
+from contextlib import suppress
 from typing import Any
 
+import uvicorn
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from skin_platform.serving.asked import Asked
+from skin_platform.serving.errors import CODES
 
 HEAD_BYTES = 65_536  # of request line and headers; a head that comes in one piece may be as long as that piece
 HEAD_SECONDS = 15.0  # for a whole head, from the connection's or the request's first byte on
@@ -48,7 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self._refuse(431, "headers_too_large", f"the head of a request may have {HEAD_BYTES} bytes")
+                self._refuse("headers_too_large", f"the head of a request may have {HEAD_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -75,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the one shape of errors."""
-        self._refuse(400, "invalid_http", msg)
+        self._refuse("invalid_http", msg)
 
     def shutdown(self) -> None:
         """End once what is being answered is through; a client that does not read cannot hold the service up."""
@@ -96,16 +100,33 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def _refuse(self, code: str, message: str) -> None:
         request_id = uuid.uuid4().hex
         body = json.dumps({"code": code, "message": message, "request_id": request_id}).encode()
-        self.transport.write(STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\nx-request-id: "
-                             + request_id.encode() + b"\r\ncontent-length: " + str(len(body)).encode() + b"\r\n\r\n" + body)
+        head = f"content-type: application/json\r\nconnection: close\r\nx-request-id: {request_id}\r\n" \
+               f"content-length: {len(body)}\r\n\r\n"
+        self.transport.write(STATUS_LINE[CODES[code].status] + head.encode() + body)
         self._end_head()
         self.transport.close()
+
+
+class RefusingServer(uvicorn.Server):
+    """A server that, asked to end, refuses connections at once.
+
+    To close the socket is not enough: BentoML's supervisor holds it, too, so that clients would be connected and wait for the
+    reset at its end.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is on its way, and nothing that comes from now on."""
+        for listening in sockets or []:
+            with suppress(OSError):  # not every system can stop a socket for all who hold it
+                listening.shutdown(socket.SHUT_RDWR)
+        await super().shutdown(sockets)
 
 
 def install() -> None:
     """Let the servers of this process speak it: BentoML starts uvicorn and offers no setting for this."""
     protocols: dict[str, Any] = uvicorn.config.HTTP_PROTOCOLS
     protocols["auto"] = f"{__name__}:{BoundedProtocol.__name__}"
+    uvicorn.Server = RefusingServer  # type: ignore[misc]

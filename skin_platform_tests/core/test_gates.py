@@ -73,6 +73,15 @@ def test_not_worse_than_the_champion(ours, theirs, metric, status):
     assert "the margin of 0.05" in found.reason
 
 
+@pytest.mark.parametrize(("wrong", "told"), [(1, ": the images are too few to tell"), (4, " the margin of 0.05")])
+def test_what_too_few_images_cannot_tell_is_told_from_what_is_worse(wrong, told):
+    truth = np.arange(30) % 3
+    champion, candidate = (answering(truth, np.arange(30) >= number) for number in (0, wrong))
+    found = champion_finding(candidate, champion, ChampionRules("accuracy"))
+    assert found.status == "failed"
+    assert found.reason.endswith(told)
+
+
 def test_the_first_model_has_no_champion_to_be_worse_than():
     found = _verdict("champion", learnt(300, 0, **BY))
     assert (found.status, found.blocks, found.reason) == ("not judged", False, "there is no champion yet")

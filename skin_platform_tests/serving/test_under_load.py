@@ -69,6 +69,14 @@ def test_what_was_answered_is_stored_exactly_once_after_kill_9(service):
     assert len(stored) == len(set(stored))
 
 
+def test_a_worker_that_was_ended_alone_is_followed_by_one_that_listens(service):
+    worker = service.worker
+    os.kill(worker, signal.SIGTERM)
+    wait_for(lambda: not Path(f"/proc/{worker}").exists(), 30, "the worker to end")
+    wait_for(lambda: service.get("/readyz") is not None, 60, "the next one")
+    assert service.worker != worker
+
+
 def test_no_worker_outlives_a_supervisor_that_was_killed(service):
     worker = service.worker
     os.kill(service.supervisor, signal.SIGKILL)
