@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SKIN_HOME ?= data
 export SKIN_HOME
 export DATA
+unexport PYTHONDONTWRITEBYTECODE  # what is imported is compiled once, by the first process that does
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev serve mlflow test check ruff mypy contracts validate clean
@@ -20,7 +21,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on every core; pip takes one. Templates are no modules
 	@touch $@
 
 demo: setup  ## walk a delivery to an HTTP answer: make demo [DATA=<folder>] [SKIN_HOME=<folder>]
@@ -35,9 +35,9 @@ serve: setup  ## serve the champion at http://127.0.0.1:8000; SKIN_ENV=demo make
 mlflow: setup  ## MLflow's UI at http://127.0.0.1:5000
 	@$(BIN)/skin mlflow
 
-# In a process for each core and one more, as tests wait for processes and disks; they start so many that code is compiled once.
+# In a process for each core and one more, as tests wait for processes and disks.
 test: setup  ## run all tests
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 \
+	@$(BIN)/python -m pytest --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 \
 	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: ruff mypy contracts validate  ## ruff, mypy, import contracts, Dagster's own validation; --jobs runs them at once
