@@ -25,6 +25,7 @@ CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}  # OpenVINO's word
 MAX_LANES = 4  # each holds a pass's activations; beyond them the threads of a lane become more
 CPU_BATCH = 4  # images in a pass: from 8 on, activations outgrow the second-level cache and an image takes a third longer
 GPU_BATCH = 32
+CORE_LOCK = threading.Lock()
 Outputs = dict[str, NDArray[np.float32]]
 
 
@@ -135,13 +136,18 @@ class OpenVino:
         return {name: np.array(found[at]) for at, name in enumerate(self._names)}
 
 
-@functools.cache
 def _core() -> Any:
-    """The one Core of this process, never given up.
+    """The one Core of this process, never given up, also where two threads ask for it first.
 
     Each Core gives the thread that first uses it a stack for signals, and takes it away at its end; of two that end in the
     order in which they came, the second gives back the stack of the first, which is gone: the next signal ends the process.
     """
+    with CORE_LOCK:
+        return _only_core()
+
+
+@functools.cache
+def _only_core() -> Any:
     return _openvino().Core()
 
 

@@ -1,5 +1,7 @@
 """The contract: whatever is sent, the service answers as its description says, and never with a fault of its own."""
 
+import json
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -13,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from skin_platform.serving.desk import nobody
+from skin_platform.serving.errors import CODES
 from skin_platform_tests.serving.in_process import champion, in_process
 from skin_platform_tests.serving.tiny_bundles import LABELS, picture
 
@@ -111,3 +114,8 @@ def test_in_every_state_each_answer_is_as_described(operations, service, state, 
             sent = {"body": picture(1), "media_type": "image/png"} if label.startswith("POST") else {}
             case = operations[label].Case(**given, **sent)
             held(case, case.call(app=running.app), AS_DESCRIBED)
+
+
+def test_every_code_of_an_error_is_described(service):
+    told = json.dumps(service.app.openapi())
+    assert [code for code in CODES if f"`{code}`" not in told] == ["not_found"]  # of a page that there is not
